@@ -1,0 +1,1 @@
+"""What is known about OpenStack: services, releases and their options, as data."""

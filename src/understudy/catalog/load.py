@@ -1,0 +1,70 @@
+"""Reading the catalog from the package: one YAML file a service.
+
+Services of one project share an option file, a database and a user; ``projects/`` holds that once, and a service takes
+it over by naming its ``project``. Options that all projects set alike stand in ``projects/common.yaml``, each list
+under a name that a file of a project or service gives in ``include``.
+"""
+
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from understudy.catalog.model import Catalog, ServiceEntry
+
+COMMON = "common"
+
+
+@cache
+def load_catalog() -> Catalog:
+    """Return every service of the catalog, by name."""
+    projects = _read("projects")
+    common = projects.pop(COMMON)
+    entries = {}
+    for data in _read("services").values():
+        if "resource" not in data:
+            continue
+        project = data.pop("project", None)
+        whole = _merged(projects[project], data) if project else data
+        whole["files"] = [_included(file, common) for file in whole.get("files", ())]
+        entry = ServiceEntry.model_validate(whole)
+        entries[entry.name] = entry
+    return Catalog(services=entries)
+
+
+def _read(folder: str) -> dict[str, Any]:
+    files = sorted((resources.files(__package__) / folder).iterdir(), key=lambda item: item.name)
+    return {
+        file.name.removesuffix(".yaml"): YAML(typ="safe").load(file.read_text(encoding="utf-8"))
+        for file in files
+        if file.name.endswith(".yaml")
+    }
+
+
+def _merged(project: Mapping[str, Any], service: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the project says and, on top, what the service says; lists one behind the other."""
+    merged = {**project, **service}
+    for key in project.keys() & service.keys():
+        if isinstance(project[key], Mapping):
+            merged[key] = {**project[key], **service[key]}
+        elif isinstance(project[key], list):
+            merged[key] = [*project[key], *service[key]]
+    merged["files"] = _files(merged.get("files", ()))
+    return merged
+
+
+def _files(files: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the files with the options of one path and range of releases together."""
+    together: dict[tuple[str, str], dict[str, Any]] = {}
+    for file in files:
+        known = together.setdefault((file["path"], file.get("releases", "")), {**file, "options": []})
+        known["options"] = [*known["options"], *file.get("options", ())]
+    return list(together.values())
+
+
+def _included(file: Mapping[str, Any], common: Mapping[str, list[Any]]) -> dict[str, Any]:
+    included = [option for name in file.get("include", ()) for option in common[name]]
+    rest = {key: value for key, value in file.items() if key != "include"}
+    return {**rest, "options": [*included, *file.get("options", ())]}
