@@ -1,0 +1,139 @@
+"""The ``agent`` block of a catalog entry: what the common core needs to know of a service."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Option = Annotated[tuple[str, ...], Field(min_length=2, max_length=2)]
+"""An option of the service's own file: group and name."""
+
+
+class Model(BaseModel):
+    """Frozen, without unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class Launch(Model):
+    """One way to launch the service.
+
+    Templates refer to parameters of the agent and to ``config_files`` (as an argument of its own: one
+    ``--config-file=`` each), ``config_arguments`` (the same as one text), ``config_directory``, ``host``, ``port``,
+    ``plain_address`` and ``tls_address`` (``host:port``, of which one is empty). An argument that refers to something
+    empty is left out.
+    """
+
+    binary: str
+    """The program; its name identifies the service's processes."""
+    program_prefix: str = ""
+    """What the program's name may begin with instead, where it differs between distributions."""
+    file: str = "config"
+    """The parameter whose file stands on the command line of the service's processes."""
+    arguments: tuple[str, ...]
+    environment: dict[str, str] = Field(default_factory=dict)
+    reload: str = ""
+    """The signal, without ``SIG``, at which the service reads all of its options again; empty: it cannot."""
+
+
+class Listen(Model):
+    """The address of the service; of several options the first that is set counts."""
+
+    host_options: tuple[Option, ...] = ()
+    port_options: tuple[Option, ...] = ()
+    tls_options: tuple[Option, ...] = ()
+    """Options that are true where the service itself speaks TLS."""
+    port: int
+    """The port where no option is set."""
+    port_parameter: str = "bind_port"
+    """The published name of the parameter for the port."""
+    after_dependencies: bool = False
+    """The service opens its address only when its database has answered."""
+
+
+class Serving(Model):
+    """The request without authentication that a service which serves answers."""
+
+    path: str
+    accept: tuple[int, ...]
+    """Statuses; any other one is a failure."""
+
+
+class Api(Model):
+    """The authenticated request."""
+
+    path: str
+    """``{project}`` stands for the id of the project."""
+    issues_tokens: bool = False
+    """The service is Keystone, so that the token is asked of itself."""
+
+
+class Messaging(Model):
+    """The message broker in ``transport_url``, or in the options that came before it."""
+
+    only_with: Option | None = None
+    """It counts only where this option is set and not ``noop``."""
+
+
+class Dependencies(Model):
+    """What the service depends on, read from its own option files."""
+
+    database: tuple[str, ...] = ()
+    """Groups with an option ``connection``."""
+    messaging: Messaging | None = None
+    identity: str = ""
+    """The group with the URL of Keystone and the service's credentials."""
+
+
+class Parameter(Model):
+    """A parameter that not all agents have, or another default for one that they have."""
+
+    type: Literal["string", "integer", "boolean", "port"] | None = None
+    description: str | None = None
+    default: str | int | tuple[str, ...] = ""
+    """Of several paths the first that exists counts."""
+
+
+class Timeouts(Model):
+    """Advertised times in seconds."""
+
+    start: int = 60
+    stop: int = 60
+    status: int = 20
+    monitor: int = 30
+    interval: int = 10
+
+
+class AgentData(Model):
+    """The block as a whole."""
+
+    title: str
+    description: str
+    aliases: tuple[str, ...] = ()
+    """Other names under which an agent for the service was published."""
+    user: str
+    config: str
+    """The service's option file."""
+    config_files: tuple[str, ...] = ("config",)
+    """Parameters with option files, in the order in which the service reads them."""
+    launch: dict[str, Launch]
+    """By name; the first one is the default."""
+    listen: Listen | None = None
+    serving: Serving | None = None
+    api: Api | None = None
+    dependencies: Dependencies = Dependencies()
+    connected: bool = False
+    """A service without an address, which serves as long as it holds a connection to its message broker."""
+    settle: float = 3.0
+    """Seconds that a service without an address and without a broker has to live to count as started."""
+    parameters: dict[str, Parameter] = Field(default_factory=dict)
+    timeouts: Timeouts = Timeouts()
+
+    @model_validator(mode="after")
+    def _fits(self) -> "AgentData":
+        if not self.launch:
+            raise ValueError("there is no way to launch it")
+        if bool(self.listen) != bool(self.serving):
+            raise ValueError("listen and serving go together")
+        if self.connected and (self.listen or not self.dependencies.messaging):
+            raise ValueError("connected is for a service with a message broker and without an address")
+        return self

@@ -1,0 +1,241 @@
+"""The actions of an agent, each ending in an exit code of OCF or a Failure."""
+
+from __future__ import annotations
+
+import time
+
+from . import dependencies, net, ocf, processes, serving
+from .ocf import Deadline, Failure, say
+from .processes import Identity
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .launch import Daemon
+    from .processes import Process
+    from .service import Service
+
+SERVING_SHARE = 0.4
+POLL = 0.1
+LAST_LOOK = 0.7
+
+
+def status(service: Service) -> int:
+    """Return whether the service's processes run, without asking them anything."""
+    return _find(service, Identity(service))[0]
+
+
+def _find(service: Service, identity: Identity) -> tuple[int, Process | None]:
+    """Return the exit code for what the process table shows, and the master."""
+    process = processes.recorded(service, identity)
+    if process:
+        return ocf.SUCCESS, process
+    copies = processes.search(service, identity)
+    if copies.masters:
+        _adopt(service, copies.masters[0])
+        return ocf.SUCCESS, copies.masters[0]
+    if copies.leftovers:
+        pids = ", ".join(str(process.pid) for process in copies.leftovers)
+        raise Failure(
+            ocf.ERR_GENERIC, f"the master of {service.name} is gone, workers are left behind: {pids}"
+        )
+    return ocf.NOT_RUNNING, None
+
+
+def _adopt(service: Service, process: Process) -> None:
+    """Write the pid file of a process that something else has started, so that it need not be searched again."""
+    try:
+        processes.record(service, process)
+    except OSError as error:
+        say(f"{service.name}: the pid file cannot be written: {error}")
+
+
+def monitor(service: Service) -> int:
+    """Tell apart: dead, alive but not serving, serving while a dependency is gone, serving."""
+    timeout = ocf.action_timeout(service.environ)
+    deadline = Deadline(timeout - ocf.margin(timeout))
+    code, process = _find(service, Identity(service))
+    if process is None:
+        return code
+    probe = ocf.is_probe("monitor", service.environ)
+    if service.listens:
+        trouble = serving.unanswered(service, deadline.within(deadline.left() * SERVING_SHARE))
+        if trouble:
+            raise Failure(ocf.ERR_GENERIC, _explained(service, trouble, deadline))
+    return ocf.SUCCESS if probe else _monitor_deeply(service, process, deadline)
+
+
+def _monitor_deeply(service: Service, process: Process, deadline: Deadline) -> int:
+    gone = dependencies.gone(service, deadline.within(deadline.left() / 2))
+    if gone:
+        serving.forget(service)
+        return _degraded(service, "; ".join(gone))
+    if service.data.get("connected"):
+        trouble = serving.unconnected(service, process)
+        if trouble:
+            raise Failure(ocf.ERR_GENERIC, trouble)
+    return _monitor_api(service, deadline) if "api" in service.data else ocf.SUCCESS
+
+
+def _monitor_api(service: Service, deadline: Deadline) -> int:
+    level = service.environ.get("OCF_CHECK_LEVEL", "")
+    own = level.isdigit() and int(level) >= 10
+    if not own and not service.given("os_password"):
+        return ocf.SUCCESS
+    if not net.is_local(service.target()[0]):
+        return ocf.SUCCESS
+    from . import identity
+
+    who = identity.credentials(service, own=own)
+    if who is None:
+        return ocf.SUCCESS
+    try:
+        trouble = identity.trouble(service, who, deadline.within(deadline.left() * 0.8))
+    except identity.TokenError as error:
+        if service.data["api"].get("issues_tokens") and not error.refused:
+            trouble = str(error)
+        else:
+            return _degraded(service, str(error))
+    if not trouble:
+        return ocf.SUCCESS
+    gone = dependencies.gone(service, deadline)
+    if gone:
+        return _degraded(service, "; ".join(gone))
+    raise Failure(ocf.ERR_GENERIC, f"everything that {service.name} depends on answers, but {trouble}")
+
+
+def _degraded(service: Service, reason: str) -> int:
+    """Return the code for a service that serves as well as it can: restarting it would mend nothing."""
+    ocf.exit_reason(f"{service.name} serves, but {reason}", service.environ)
+    return ocf.DEGRADED if ocf.knows_degraded(service.environ) else ocf.SUCCESS
+
+
+def _explained(service: Service, trouble: str, deadline: Deadline) -> str:
+    """Return the trouble, and with it the dependencies that do not answer and may be its cause."""
+    gone = dependencies.gone(service, deadline)
+    if not gone:
+        return trouble
+    late = service.data["listen"].get("after_dependencies")
+    why = " (it opens its address only when that answers)" if late else ""
+    return f"{trouble}; {'; '.join(gone)}{why}"
+
+
+def start(service: Service) -> int:
+    """Start the service, and return when it serves."""
+    timeout = ocf.action_timeout(service.environ)
+    deadline = Deadline(timeout - ocf.margin(timeout))
+    from . import validation
+
+    identity = Identity(service)
+    copies = processes.search(service, identity)
+    if copies.masters:
+        _adopt(service, copies.masters[0])
+        return _await_running(service, copies.masters[0], deadline)
+    validation.of_host(service)
+    if copies.leftovers:
+        from . import stopping
+
+        stopping.end_leftovers(service, identity, copies.leftovers, deadline)
+    _refuse_second_copy(service)
+    return _launch(service, identity, deadline)
+
+
+def _await_running(service: Service, process: Process, deadline: Deadline) -> int:
+    """Wait until a service that runs already serves."""
+    while service.listens:
+        trouble = serving.unanswered(service, deadline.within(max(1.0, deadline.left() / 3)))
+        if not trouble:
+            break
+        if deadline.left() < 1 or not process.alive():
+            raise Failure(ocf.ERR_GENERIC, _explained(service, trouble, deadline))
+        deadline.sleep(POLL * 5)
+    return ocf.SUCCESS
+
+
+def _refuse_second_copy(service: Service) -> None:
+    """Raise Failure if somebody listens where the service will: with SO_REUSEPORT both would, unnoticed."""
+    if not service.listens:
+        return
+    host, port = service.host(), service.port()
+    taken = net.listeners(host, port)
+    if not taken:
+        return
+    pids = net.holders({endpoint.inode for endpoint in taken})
+    names = [f"process {pid} ({' '.join(processes.command_line(pid))[:80]})" for pid in pids[:1]]
+    who = names[0] if names else f"a process of another pid namespace (user {taken[0].uid})"
+    raise Failure(ocf.ERR_GENERIC, f"{service.name} is not started: {host}:{port} is in use by {who}")
+
+
+def _launch(service: Service, identity: Identity, deadline: Deadline) -> int:
+    from . import launch
+
+    serving.forget(service)
+    begun = time.monotonic()
+    daemon = launch.Daemon(service)
+    if daemon.failure:
+        raise Failure(ocf.ERR_INSTALLED, f"{service.name} cannot be executed: {daemon.failure}")
+    process = daemon.process()
+    if process:
+        processes.record(service, process)
+    pause = POLL / 2
+    while not deadline.passed():
+        process = daemon.process() or _successor(service, identity, daemon)
+        patience = deadline.within(max(1.0, deadline.left() / 4))
+        if serving.ready(service, process, time.monotonic() - begun, patience):
+            return ocf.SUCCESS
+        deadline.sleep(pause)
+        pause = min(pause * 1.3, POLL * 5)
+    trouble = serving.unanswered(service, Deadline(LAST_LOOK)) if service.listens else ""
+    text = _explained(
+        service, trouble or f"{service.name} runs, but was not ready in time", Deadline(LAST_LOOK)
+    )
+    words = daemon.last_words()
+    raise Failure(ocf.ERR_GENERIC, f"{text}. It said: {words}" if words else text)
+
+
+def _successor(service: Service, identity: Identity, daemon: Daemon) -> Process:
+    """Return the master that the started process has left behind, if it went to the background by itself."""
+    masters = processes.search(service, identity).masters if daemon.exit_code == 0 else []
+    if not masters:
+        processes.remove(service.pid_file)
+        raise Failure(ocf.ERR_GENERIC, f"{service.name} {daemon.epitaph()}")
+    processes.record(service, masters[0])
+    return masters[0]
+
+
+def stop(service: Service) -> int:
+    """Stop the service; what is not running has been stopped."""
+    from . import stopping
+
+    remark = stopping.stop(service, Identity(service))
+    say(f"{service.name} {remark}")
+    return ocf.SUCCESS
+
+
+def validate_all(service: Service) -> int:
+    """Check the parameters, and from check level 10 on this host as well."""
+    from . import validation
+
+    level = service.environ.get("OCF_CHECK_LEVEL", "")
+    validation.of_parameters(service)
+    if level.isdigit() and int(level) >= 10:
+        validation.of_host(service)
+    return ocf.SUCCESS
+
+
+def reload_agent(service: Service) -> int:
+    """Make the service read its options again, without an interruption."""
+    import signal
+
+    name = service.mode.get("reload", "")
+    if not name:
+        raise Failure(ocf.ERR_UNIMPLEMENTED, f"{service.name} launched by {service.mode_name} cannot reload")
+    timeout = ocf.action_timeout(service.environ)
+    deadline = Deadline(timeout - ocf.margin(timeout))
+    _code, process = _find(service, Identity(service))
+    if process is None:
+        return ocf.NOT_RUNNING
+    processes.send([process], signal.Signals[f"SIG{name}"])
+    deadline.sleep(1)
+    if not process.alive():
+        raise Failure(ocf.ERR_GENERIC, f"{service.name} has ended instead of reloading")
+    return _await_running(service, process, deadline)

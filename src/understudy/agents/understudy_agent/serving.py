@@ -1,0 +1,90 @@
+"""Whether a running service does its work: it answers on its address, or holds its connection to the broker."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from . import config, dependencies, http, net, processes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .ocf import Deadline
+    from .processes import Process
+    from .service import Service
+
+SETTLE = 3.0
+"""Seconds that a service without an address and without a broker has to live to count as started."""
+PATIENCE = 90.0
+"""Seconds that a service may be without a connection to a broker that answers: it retries every 30 s at most."""
+
+
+def ready(service: Service, process: Process, age: float, deadline: Deadline) -> bool:
+    """Return whether a service that has just been started serves, or is as far as it gets without its dependencies."""
+    if service.listens:
+        return not unanswered(service, deadline)
+    settled = age >= float(service.data.get("settle", SETTLE))
+    if not service.data.get("connected") or not dependencies.brokers(service):
+        return settled
+    if not lonely(service, process):
+        return True
+    # What was only not asked for long enough does not count as gone.
+    return settled and bool(dependencies.gone(service, deadline)) and not deadline.passed()
+
+
+def unanswered(service: Service, deadline: Deadline) -> str:
+    """Return why the service does not answer on its address, empty if it does."""
+    target = service.target()
+    host, port, _secure = target
+    name = f"{service.name} on {host}:{port}"
+    if not net.is_local(host):
+        # The address is on another node, so that asking it would ask the copy there.
+        return "" if net.listeners(host, port) else f"{name} does not listen"
+    serving = service.data["serving"]
+    try:
+        answer = http.ask(target, serving["path"], deadline)
+    except net.NoAnswer as error:
+        texts = {"refused": "does not listen", "silent": "accepts connections but does not answer in time"}
+        return f"{name} {texts.get(error.kind, 'gives no answer: ' + error.text)}"
+    if answer.status not in serving["accept"]:
+        return f"{name} answers {answer.status} to GET {serving['path']}"
+    return ""
+
+
+def lonely(service: Service, process: Process) -> list[int]:
+    """Return the pids that should hold a connection to a broker and do not, nothing when there is no broker."""
+    brokers = dependencies.brokers(service)
+    if not brokers:
+        return []
+    ports = {url.port for url in brokers}
+    table = net.table(net.ESTABLISHED, *(url.host for url in brokers))
+    inodes = {end.inode for end in table if end.remote_port in ports}
+    tree = processes.tree(process.pid)
+    connected = {pid for pid in tree if processes.sockets(pid) & inodes}
+    if config.is_true(service.given("multibackend")):
+        return [pid for pid in tree[1:] if pid not in connected]
+    return [] if connected else [process.pid]
+
+
+def unconnected(service: Service, process: Process) -> str:
+    """Return the complaint that the service has been without a broker that answers for too long."""
+    mark = service.state_file("unconnected")
+    without = lonely(service, process)
+    if not without:
+        processes.remove(mark)
+        return ""
+    try:
+        since = os.stat(mark).st_mtime
+    except OSError:
+        since = time.time()
+        if os.path.isdir(service.state_directory):
+            processes.write_private(mark, "", 0o600)
+    if time.time() - since < PATIENCE:
+        return ""
+    pids = ", ".join(map(str, without))
+    return f"{service.name} (process {pids}) has had no connection to its message broker for {PATIENCE:.0f} s"
+
+
+def forget(service: Service) -> None:
+    """Forget how long the service has been without its broker."""
+    processes.remove(service.state_file("unconnected"))
