@@ -1,0 +1,104 @@
+"""What a spec asks of the catalog that cannot be had (pure)."""
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+
+from understudy.catalog.model import Catalog, ServiceEntry
+from understudy.catalog.releases import Release, UnknownReleaseError, release_named, release_range, releases
+from understudy.findings import Finding
+from understudy.spec.load import LoadedSpec
+from understudy.spec.model import Service
+
+
+def check_against_catalog(loaded: LoadedSpec, catalog: Catalog) -> list[Finding]:
+    """Return every wish of the spec that the catalog cannot fulfil."""
+    spec, places = loaded.spec, loaded.places
+    findings: list[Finding] = []
+    release: Release | None = None
+    try:
+        release = release_named(spec.release)
+    except UnknownReleaseError as error:
+        known = [one.name for one in releases()]
+        suggestion = f"write {error.nearest}" if error.nearest else f"known: {', '.join(known)}"
+        values = {"name": spec.release, "suggestion": suggestion}
+        findings.append(Finding("release-unknown", values=values, place=places.value("release")))
+    known_distributions = ("debian",)
+    if spec.distribution not in known_distributions:
+        values = {"name": spec.distribution, "suggestion": f"known: {', '.join(known_distributions)}"}
+        findings.append(Finding("distribution-unknown", values=values, place=places.value("distribution")))
+    for name, service in spec.services.items():
+        entry = catalog.services.get(name)
+        if entry is None:
+            findings.append(_unknown_service(name, list(catalog.services), loaded))
+            continue
+        findings += _check_service(loaded, catalog, entry, service, release)
+    findings += _check_ports(loaded, catalog)
+    return findings
+
+
+def _unknown_service(name: str, known: list[str], loaded: LoadedSpec) -> Finding:
+    near = get_close_matches(name, known, n=1, cutoff=0.5)
+    values = {"name": name, "suggestion": f"write {near[0]}" if near else f"known: {', '.join(known)}"}
+    return Finding("service-unknown", values=values, place=loaded.places.key("services", name))
+
+
+def _check_service(
+    loaded: LoadedSpec, catalog: Catalog, entry: ServiceEntry, service: Service, release: Release | None
+) -> Iterator[Finding]:
+    places, name = loaded.places, entry.name
+    key = places.key("services", name)
+    if release is not None and release not in release_range(entry.releases):
+        values = {"service": name, "release": release.name, "range": entry.releases}
+        yield Finding("service-not-in-release", values=values, place=key)
+    if service.standby not in entry.standby:
+        values = {"service": name, "standby": service.standby, "known": ", ".join(entry.standby)}
+        code = "standby-of-single-service" if entry.once else "standby-unsupported"
+        yield Finding(code, values=values, place=places.value("services", name, "standby"))
+    if entry.port is not None and service.address is None:
+        yield Finding("service-without-address", values={"service": name}, place=key)
+    if entry.storage == "required" and service.storage is None:
+        yield Finding("service-without-storage", values={"service": name}, place=key)
+    if entry.storage == "none" and service.storage is not None:
+        place = places.value("services", name, "storage")
+        yield Finding("service-needs-no-storage", values={"service": name}, place=place)
+    if service.storage is not None and service.standby != "cold":
+        values = {"service": name, "standby": service.standby}
+        yield Finding(
+            "storage-only-when-cold", values=values, place=places.value("services", name, "standby")
+        )
+    yield from _check_needs(loaded, catalog, entry)
+    if entry.provides == "database":
+        address = loaded.spec.addresses.get(service.address or "")
+        if address is not None and address.internal is None:
+            values = {"service": name}
+            yield Finding(
+                "database-needs-internal", values=values, place=places.value("services", name, "address")
+            )
+
+
+def _check_needs(loaded: LoadedSpec, catalog: Catalog, entry: ServiceEntry) -> Iterator[Finding]:
+    balanced = loaded.spec.services[entry.name].standby == "balanced"
+    for need in (*entry.needs, "balancing") if balanced else entry.needs:
+        providers = [other for other, candidate in catalog.services.items() if candidate.provides == need]
+        if not any(provider in loaded.spec.services for provider in providers):
+            values = {
+                "service": entry.name,
+                "need": need,
+                "providers": " or ".join(providers) or "none that is known",
+            }
+            yield Finding(
+                "service-need-missing", values=values, place=loaded.places.key("services", entry.name)
+            )
+
+
+def _check_ports(loaded: LoadedSpec, catalog: Catalog) -> Iterator[Finding]:
+    taken: dict[tuple[str, int], str] = {}
+    for name, service in loaded.spec.services.items():
+        entry = catalog.services.get(name)
+        if entry is None or entry.port is None or service.address is None:
+            continue
+        spot = (service.address, entry.port)
+        if spot in taken:
+            values = {"service": name, "other": taken[spot], "port": entry.port, "address": service.address}
+            yield Finding("port-used-twice", values=values, place=loaded.places.key("services", name))
+        taken.setdefault(spot, name)

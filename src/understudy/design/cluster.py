@@ -1,0 +1,291 @@
+"""From spec and catalog to the Pacemaker configuration (pure).
+
+Small blast radius: no groups, no order between services. What must be together is colocated along one chain, storage
+first, then the addresses, then the service; a mandatory order stands only between a file system and what has its data
+on it. Sources: Pacemaker Explained, "Colocation"; OCF agents Filesystem, IPaddr2; fence_redfish(8).
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
+from itertools import pairwise
+
+from understudy.design.context import Cloud, ServiceContext
+from understudy.design.items import Phase
+from understudy.formats.cluster import (
+    INFINITY,
+    Clone,
+    ClusterConfiguration,
+    Colocation,
+    Constraint,
+    Location,
+    Node,
+    Operation,
+    Order,
+    Primitive,
+    Resource,
+    ids_of,
+)
+from understudy.spec.check import SIDE_NETWORK
+from understudy.spec.model import Service, Spec
+
+FENCING_PASSWORD = "/etc/understudy/fencing-password"  # noqa: S105 - a path
+
+PROPERTIES = {
+    "no-quorum-policy": "stop",
+    "cluster-recheck-interval": "60s",
+    "dc-deadtime": "5s",
+    # Recovery must not slow down because the machine is busy; the default of 80 % makes starts wait for one another.
+    "load-threshold": "500%",
+}
+HEALTHY_COPY = 10_000
+"""Score that draws an address to a node with a healthy copy of a warm service behind it.
+
+It is above the stickiness of an address, so that one broken copy sends the address where the service is healthy, and
+below INFINITY, so that several services behind one address do not pull each other down: with INFINITY an address may
+only be where a copy of every one of them runs, and a service that starts nowhere, or two that are broken on different
+nodes, would take the address from all the others. As it is, the address goes where most of them are healthy."""
+RESOURCE_DEFAULTS = {
+    "resource-stickiness": "1000",
+    "migration-threshold": "3",
+    "failure-timeout": "600s",
+}
+STAGE_OF_LAYER = {
+    "storage": Phase.CLUSTER_STORAGE,
+    "data": Phase.CLUSTER_DATA,
+    "service": Phase.CLUSTER,
+}
+
+
+def address_resource(name: str, side: str) -> str:
+    """Return the id of the resource of one side of a virtual address."""
+    return f"ip-{name}-{side}"
+
+
+def storage_resource(name: str) -> str:
+    """Return the id of the file system resource of a shared storage."""
+    return f"fs-{name}"
+
+
+def service_resource(name: str, service: Service) -> str:
+    """Return the id that constraints about a service name: its clone's when it runs everywhere."""
+    return name if service.standby == "cold" else f"{name}-clone"
+
+
+def cluster_configuration(cloud: Cloud, digests: Mapping[str, str]) -> ClusterConfiguration:
+    """Return the whole configuration; ``digests`` are those of each service's options."""
+    resources: tuple[Resource, ...] = (
+        *_fencing(cloud.spec),
+        *_filesystems(cloud),
+        *_addresses(cloud.spec),
+        *_services(cloud, digests),
+    )
+    fencing_on = cloud.spec.fencing is not None and cloud.spec.fencing.none is None
+    return ClusterConfiguration(
+        resources=resources,
+        constraints=tuple(_constraints(cloud)),
+        properties={"stonith-enabled": str(fencing_on).lower(), **PROPERTIES},
+        resource_defaults=RESOURCE_DEFAULTS,
+    )
+
+
+def with_nodes(whole: ClusterConfiguration, spec: Spec) -> ClusterConfiguration:
+    """Return the configuration with the nodes in it, which a live cluster adds by itself."""
+    nodes = tuple(Node(name=name, id=str(number)) for number, name in enumerate(spec.nodes, start=1))
+    return replace(whole, nodes=nodes)
+
+
+def stages(cloud: Cloud, whole: ClusterConfiguration) -> dict[Phase, frozenset[str]]:
+    """Return the resources by stage, each with those before it: storage, then databases and brokers, then everything.
+
+    A later stage needs what is made on the one before, such as a directory on a mounted file system or the tables
+    of a service; when all of that is there, only the last stage is left to do.
+    """
+    phase_of = {id_: _phase(cloud, resource) for resource in whole.resources for id_ in ids_of(resource)}
+    phases = sorted({*phase_of.values(), Phase.CLUSTER})
+    return {phase: frozenset(id_ for id_, of in phase_of.items() if of <= phase) for phase in phases}
+
+
+def _phase(cloud: Cloud, resource: Resource) -> Phase:
+    name = ids_of(resource)[-1]
+    if name in cloud.spec.services:
+        return STAGE_OF_LAYER[cloud.entry(name).layer]
+    return Phase.CLUSTER_STORAGE
+
+
+def restricted(whole: ClusterConfiguration, ids: Collection[str]) -> ClusterConfiguration:
+    """Return the part of a configuration that is about these resources only."""
+    return replace(
+        whole,
+        resources=tuple(resource for resource in whole.resources if ids_of(resource)[0] in ids),
+        constraints=tuple(one for one in whole.constraints if set(_references(one)) <= set(ids)),
+    )
+
+
+def _references(constraint: Constraint) -> tuple[str, ...]:
+    match constraint:
+        case Colocation():
+            return (constraint.resource, constraint.with_resource)
+        case Order():
+            return (constraint.first, constraint.then)
+        case Location():
+            return (constraint.resource,)
+
+
+def _fencing(spec: Spec) -> Iterator[Primitive]:
+    fencing = spec.fencing
+    if fencing is None or fencing.none is not None:
+        return
+    redfish, device = fencing.redfish, fencing.redfish or fencing.ipmi
+    if device is None:
+        return
+    for index, (node, addresses) in enumerate(spec.nodes.items()):
+        parameters = {
+            "ip": str(addresses[device.network]),
+            "username": device.user or "",
+            "password_script": f"/bin/cat {FENCING_PASSWORD}",
+            "pcmk_host_list": node,
+            "pcmk_host_check": "static-list",
+        }
+        if redfish is not None:
+            parameters["ssl_insecure"] = "0" if redfish.verify_certificate else "1"
+            if redfish.systems_uri:
+                parameters["systems_uri"] = redfish.systems_uri
+        else:
+            parameters["lanplus"] = "1"
+        if len(spec.nodes) == 2 and index == 0:
+            # Two halves of one node each would fence each other at the same moment; the first node gets a head start.
+            parameters["pcmk_delay_base"] = "5s"
+        yield Primitive(
+            id=f"fence-{node}",
+            agent="stonith:fence_redfish" if redfish is not None else "stonith:fence_ipmilan",
+            parameters=parameters,
+            operations=(Operation(name="monitor", interval=60, timeout=60),),
+        )
+
+
+def _filesystems(cloud: Cloud) -> Iterator[Primitive]:
+    for name, storage in cloud.spec.storage.items():
+        yield Primitive(
+            id=storage_resource(name),
+            agent="ocf:heartbeat:Filesystem",
+            parameters={
+                "device": storage.device,
+                "directory": cloud.mount(name).mount,
+                "fstype": storage.filesystem,
+                **({"options": ",".join(storage.mount_options)} if storage.mount_options else {}),
+            },
+            operations=(
+                Operation(name="start", timeout=60),
+                Operation(name="stop", timeout=60),
+                Operation(name="monitor", interval=20, timeout=40),
+            ),
+        )
+
+
+def _addresses(spec: Spec) -> Iterator[Primitive]:
+    for name, virtual in spec.addresses.items():
+        for side, address in virtual.sides().items():
+            yield Primitive(
+                id=address_resource(name, side),
+                agent="ocf:heartbeat:IPaddr2",
+                parameters={
+                    "ip": str(address),
+                    "cidr_netmask": str(spec.networks[SIDE_NETWORK[side]].prefixlen),
+                },
+                operations=(
+                    Operation(name="start", timeout=20),
+                    Operation(name="stop", timeout=20),
+                    Operation(name="monitor", interval=10, timeout=20),
+                ),
+            )
+
+
+def _services(cloud: Cloud, digests: Mapping[str, str]) -> Iterator[Resource]:
+    for name, service in cloud.spec.services.items():
+        primitive = _service(ServiceContext(cloud, name, digest=digests.get(name, "")))
+        if service.standby == "cold":
+            yield primitive
+        else:
+            yield Clone(id=service_resource(name, service), resource=primitive, meta={"interleave": "true"})
+
+
+def _service(context: ServiceContext) -> Primitive:
+    entry = context.entry
+    parameters = {
+        parameter.name: context.text(parameter.value)
+        for parameter in context.cloud.select(entry.resource.parameters)
+        if context.holds(parameter.when)
+    }
+    if context.digest and entry.resource.agent.startswith("ocf:openstack:"):
+        parameters["config_digest"] = context.digest
+    return Primitive(
+        id=entry.name,
+        agent=entry.resource.agent,
+        parameters=parameters,
+        meta=dict(entry.resource.meta),
+        operations=tuple(
+            Operation(
+                name=operation.name,
+                interval=operation.interval,
+                timeout=operation.timeout,
+                on_fail=operation.on_fail,
+                check_level=operation.check_level,
+            )
+            for operation in entry.resource.operations
+        ),
+    )
+
+
+def _constraints(cloud: Cloud) -> Iterator[Constraint]:
+    spec = cloud.spec
+    yield from _fencing_places(spec)
+    for name, virtual in spec.addresses.items():
+        yield from _chain(cloud, name, [address_resource(name, side) for side in virtual.sides()])
+    for name, service in spec.services.items():
+        if service.storage is not None:
+            storage = storage_resource(service.storage)
+            yield Order(id=f"order-{storage}-{name}", first=storage, then=name)
+            yield _together(name, storage)
+
+
+def _fencing_places(spec: Spec) -> Iterator[Location]:
+    if spec.fencing is None or spec.fencing.none is not None:
+        return
+    for node in spec.nodes:
+        yield Location(id=f"location-fence-{node}", resource=f"fence-{node}", node=node, score=-INFINITY)
+
+
+def _chain(cloud: Cloud, name: str, sides: list[str]) -> Iterator[Colocation]:
+    """Tie one address to what it must be with: storages, then its sides, then what starts where it is.
+
+    Warm services draw it to their healthy copies. They are not ordered before it, so that nothing of them restarts when
+    the address moves, and the address stays while one of them restarts in its place. With balanced ones it is where
+    HAProxy runs, whichever of their copies are healthy.
+    """
+    spec = cloud.spec
+    behind = {one: service for one, service in spec.services.items() if service.address == name}
+    storages = [
+        storage_resource(s) for s in dict.fromkeys(service.storage for service in behind.values()) if s
+    ]
+    chain = [*storages, *sides]
+    for before, after in pairwise(chain):
+        yield _together(after, before)
+    for one, service in behind.items():
+        if service.standby == "cold":
+            yield _together(one, chain[-1])
+        elif service.standby == "warm":
+            for side in sides:
+                yield _together(side, service_resource(one, service), HEALTHY_COPY)
+    balancer = cloud.provider("balancing")
+    if balancer and any(service.standby == "balanced" for service in behind.values()):
+        for side in sides:
+            yield _together(side, service_resource(balancer, spec.services[balancer]))
+
+
+def _together(resource: str, with_resource: str, score: int = INFINITY) -> Colocation:
+    return Colocation(
+        id=f"colocation-{resource}-{with_resource}",
+        resource=resource,
+        with_resource=with_resource,
+        score=score,
+    )

@@ -1,0 +1,217 @@
+"""What the templates of the catalog may refer to (pure)."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from ipaddress import ip_address
+from typing import TypeVar
+from urllib.parse import quote
+
+from jinja2 import Environment, StrictUndefined, Template
+
+from understudy.catalog.model import Case, Catalog, ServiceEntry
+from understudy.catalog.releases import Release, release_range
+from understudy.design.proxy import BACKEND_OFFSET, fronts
+from understudy.formats.haproxy import render as render_haproxy
+from understudy.secret import Secret
+from understudy.spec.model import Service, Spec, VirtualAddress
+
+CaseType = TypeVar("CaseType", bound=Case)
+_ENVIRONMENT = Environment(undefined=StrictUndefined, autoescape=False)  # noqa: S701 - option files, not web pages
+MESSAGING_USER = "openstack"
+"""The one user that all services log in as at the message broker."""
+WILDCARD = {4: "0.0.0.0", 6: "::"}  # noqa: S104 - a service with two virtual addresses must answer on both
+
+
+@cache
+def _compiled(template: str) -> Template:
+    return _ENVIRONMENT.from_string(template)
+
+
+@dataclass(frozen=True)
+class Bind:
+    """Where a service listens."""
+
+    host: str
+    port: int | None
+
+
+@dataclass(frozen=True)
+class Broker:
+    """The message broker as its clients see it."""
+
+    host: str
+    port: int | None
+    user: str = MESSAGING_USER
+
+
+@dataclass(frozen=True)
+class Mount:
+    """Shared storage as a service sees it."""
+
+    name: str
+    mount: str
+    device: str
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """All inputs of a design."""
+
+    spec: Spec
+    catalog: Catalog
+    release: Release
+    secret: Callable[[str], Secret]
+
+    def select(self, cases: Iterable[CaseType]) -> list[CaseType]:
+        """Return the cases that hold for this cloud's release and distribution."""
+        return [
+            case
+            for case in cases
+            if self.release in release_range(case.releases)
+            and (not case.distributions or self.spec.distribution in case.distributions)
+        ]
+
+    def entry(self, name: str) -> ServiceEntry:
+        """Return the catalog's entry of a service."""
+        return self.catalog.services[name]
+
+    def provider(self, need: str) -> str | None:
+        """Return the service of the spec that provides what others need, such as the database."""
+        return next((name for name in self.spec.services if self.entry(name).provides == need), None)
+
+    def mount(self, storage: str) -> Mount:
+        """Return where a shared storage is mounted."""
+        return Mount(storage, f"/var/lib/understudy/{storage}", self.spec.storage[storage].device)
+
+    def address_of(self, name: str) -> VirtualAddress | None:
+        """Return the virtual address of a service of the spec."""
+        chosen = self.spec.services[name].address
+        return self.spec.addresses[chosen] if chosen else None
+
+    def host_of(self, name: str, side: str = "internal") -> str:
+        """Return the host part of a service's URL on one side; the other side where there is only that."""
+        address = self.address_of(name)
+        if address is None:
+            raise LookupError(f"{name} has no virtual address")
+        sides = address.sides()
+        chosen = sides.get(side) or next(iter(sides.values()))
+        return f"[{chosen}]" if chosen.version == 6 else str(chosen)
+
+    def url(self, name: str, side: str = "internal") -> str:
+        """Return scheme, host and port of a service."""
+        return f"http://{self.host_of(name, side)}:{self.entry(name).port}"
+
+    def broker(self) -> Broker:
+        """Return where the message broker is."""
+        provider = self.provider("messaging")
+        if provider is None:
+            raise LookupError("no service of the spec provides messaging")
+        return Broker(self.host_of(provider), self.entry(provider).port)
+
+    def transport_url(self) -> str:
+        """Return the URL of the message broker as oslo.messaging takes it; it holds the password."""
+        broker = self.broker()
+        password = quote(self.secret("messaging").reveal(), safe="")
+        return f"rabbit://{broker.user}:{password}@{broker.host}:{broker.port}/"
+
+    def own_address(self, node: str | None) -> str:
+        """Return a node's own address for the other services; the first node's when none is meant."""
+        return str(self.spec.nodes[node or next(iter(self.spec.nodes))]["management"])
+
+    def database_url(self, name: str, user: str = "") -> str:
+        """Return the SQLAlchemy URL of the database called ``name``; it holds the password of its user."""
+        user = user or name
+        provider = self.provider("database")
+        if provider is None:
+            raise LookupError("no service of the spec provides a database")
+        scheme = "mysql+pymysql" if self.release in release_range("liberty..") else "mysql"
+        password = self.secret(f"database-{user}").reveal()
+        return f"{scheme}://{user}:{password}@{self.host_of(provider, 'internal')}/{name}?charset=utf8"
+
+
+class ServiceContext:
+    """Renders templates for one service, on one node where that matters."""
+
+    def __init__(self, cloud: Cloud, name: str, node: str | None = None, digest: str = "") -> None:
+        self.cloud = cloud
+        self.name = name
+        self.entry = cloud.entry(name)
+        self.service: Service = cloud.spec.services[name]
+        self.node = node
+        self.digest = digest
+        self._secret_used = False
+
+    def bind(self) -> Bind:
+        """Return where the service listens: at its only virtual address, or everywhere when it has two.
+
+        One that is balanced listens at its node's own address, on a port beside that of HAProxy; what is the same on
+        all nodes, such as a parameter of a clone, says everywhere instead.
+        """
+        address = self.cloud.address_of(self.name)
+        if self.service.standby == "balanced" and self.entry.port is not None:
+            own = ip_address(self.cloud.own_address(self.node))
+            host = str(own) if self.node else WILDCARD[own.version]
+            return Bind(host, self.entry.port + BACKEND_OFFSET)
+        if address is None:
+            return Bind("127.0.0.1", self.entry.port)
+        sides = tuple(address.sides().values())
+        host = str(sides[0]) if len(sides) == 1 else WILDCARD[sides[0].version]
+        return Bind(host, self.entry.port)
+
+    def variables(self) -> Mapping[str, object]:
+        """Return the names that a template may use."""
+        return {
+            "cloud": self.cloud.spec.cloud,
+            "region": self.cloud.spec.region,
+            "release": self.cloud.release.name,
+            "services": tuple(self.cloud.spec.services),
+            "workers": self.service.workers,
+            "database": self.entry.database.name if self.entry.database else None,
+            "identity_user": self.entry.identity.user if self.entry.identity else None,
+            "messaging": self.cloud.broker() if self.cloud.provider("messaging") else None,
+            "own_address": self.cloud.own_address(self.node),
+            "digest": self.digest,
+            "balanced": self.service.standby == "balanced",
+            "proxy_configuration": self._proxy_configuration,
+            "bind": self.bind(),
+            "storage": self.cloud.mount(self.service.storage) if self.service.storage else None,
+            "node": self.node,
+            "url": self.cloud.url,
+            "host": self.cloud.host_of,
+            "secret": self._secret,
+            "database_url": self._database_url,
+            "transport_url": self._transport_url,
+        }
+
+    def render(self, template: str) -> str | Secret:
+        """Return the text of a template; a Secret when a secret went into it."""
+        self._secret_used = False
+        text = _compiled(template).render(self.variables())
+        return Secret(text) if self._secret_used else text
+
+    def text(self, template: str) -> str:
+        """Return the text of a template that holds no secret."""
+        rendered = self.render(template)
+        if isinstance(rendered, Secret):
+            raise TypeError(f"{self.name}: a secret must not be used here")
+        return rendered
+
+    def holds(self, condition: str) -> bool:
+        """Return whether a condition of the catalog is true; an empty one is."""
+        return not condition or self.text(condition).strip().lower() == "true"
+
+    def _secret(self, name: str) -> str:
+        self._secret_used = True
+        return self.cloud.secret(name).reveal()
+
+    def _database_url(self, name: str, user: str = "") -> str:
+        self._secret_used = True
+        return self.cloud.database_url(name, user)
+
+    def _proxy_configuration(self) -> str:
+        return render_haproxy(fronts(self.cloud))
+
+    def _transport_url(self) -> str:
+        self._secret_used = True
+        return self.cloud.transport_url()

@@ -1,0 +1,144 @@
+"""haproxy.cfg of a balanced control plane as a whole file; ``UNDERSTUDY_GOLDEN=write`` writes it anew."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from understudy.catalog.load import load_catalog
+from understudy.catalog.releases import release_named
+from understudy.design.cluster import with_nodes
+from understudy.design.context import WILDCARD, Cloud
+from understudy.design.items import File, Options
+from understudy.design.make import Design, make_design
+from understudy.design.proxy import BACKEND_OFFSET, fronts
+from understudy.formats import cib
+from understudy.formats.cluster import INFINITY, Colocation, Order
+from understudy.formats.haproxy import Front, Server, render
+from understudy.proof.prove import Options as ProofOptions
+from understudy.proof.prove import prove
+from understudy.proof.runner.command import CommandScheduler
+from understudy.proof.runner.library import SchedulerUnavailableError
+from understudy.secret import Secret, reveal
+from understudy.spec.load import load_spec
+from understudy.spec.model import Service, Spec
+
+EXAMPLE = Path(__file__).parents[3] / "examples" / "control-plane.yaml"
+EXPECTED = Path(__file__).with_name("haproxy.cfg")
+PATH = "/etc/haproxy/understudy.cfg"
+APIS = ("keystone", "placement", "cinder-api", "neutron-server", "nova-api")
+
+
+def balanced() -> Spec:
+    spec = load_spec(EXAMPLE).spec
+    changed = {name: spec.services[name].model_copy(update={"standby": "balanced"}) for name in APIS}
+    services = {**spec.services, **changed, "haproxy": Service(standby="warm")}
+    return spec.model_copy(update={"services": services, "accept": ()})
+
+
+@pytest.fixture(scope="module")
+def design() -> Design:
+    return make_design(balanced(), load_catalog(), release_named("zed"), Secret)
+
+
+def rendered(design: Design, node: str = "controller-1") -> str:
+    (file,) = [one for one in design.items if isinstance(one, File) and one.path == PATH and one.node == node]
+    return reveal(file.content)
+
+
+def test_the_file_is_as_expected(design: Design) -> None:
+    text = rendered(design)
+    if os.environ.get("UNDERSTUDY_GOLDEN") == "write":
+        EXPECTED.write_text(text, encoding="utf-8")
+    assert text == EXPECTED.read_text(encoding="utf-8")
+
+
+def test_it_is_the_same_on_every_node(design: Design) -> None:
+    assert len({rendered(design, node) for node in balanced().nodes}) == 1
+
+
+@pytest.mark.root
+def test_haproxy_takes_the_file(design: Design, tmp_path: Path) -> None:
+    (tmp_path / "haproxy.cfg").write_text(rendered(design), encoding="utf-8")
+    image = os.environ.get("UNDERSTUDY_LAB_IMAGE")
+    if shutil.which("haproxy"):
+        argv = ["haproxy", "-c", "-f", str(tmp_path / "haproxy.cfg")]
+    elif image and os.geteuid() == 0:
+        script = 'mount --bind "$0" "$1/mnt" && exec chroot "$1" haproxy -c -f /mnt/haproxy.cfg'
+        argv = ["unshare", "-m", "sh", "-c", script, str(tmp_path), image]
+    else:
+        pytest.skip("needs haproxy, or root and a lab image")
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "[WARNING]" not in done.stderr
+
+
+def test_copies_listen_at_their_own_address_where_haproxy_looks_for_them(design: Design) -> None:
+    options = {(one.node, one.path): one for one in design.items if isinstance(one, Options)}
+    for node, addresses in balanced().nodes.items():
+        values = {one.name: one.value for one in options[node, "/etc/cinder/cinder.conf"].options}
+        assert values["osapi_volume_listen"] == str(addresses["management"])
+        assert values["osapi_volume_listen_port"] == str(8776 + BACKEND_OFFSET)
+    keystone = {one.id: one for one in design.cluster.primitives()}["keystone"].parameters
+    assert (keystone["bind_host"], keystone["bind_port"]) == (WILDCARD[4], "15000")
+
+
+def test_the_address_is_where_haproxy_runs_and_nothing_waits_for_it(design: Design) -> None:
+    together = [one for one in design.cluster.constraints if isinstance(one, Colocation)]
+    tied = {
+        one.resource for one in together if one.with_resource == "haproxy-clone" and one.score == INFINITY
+    }
+    assert tied == {"ip-api-internal", "ip-api-public"}
+    assert not {one.with_resource for one in together} & {f"{name}-clone" for name in APIS}
+    ordered = {
+        name for one in design.cluster.constraints if isinstance(one, Order) for name in (one.first, one.then)
+    }
+    assert "haproxy-clone" not in ordered
+
+
+def test_every_failure_is_survived_and_no_bystander_touched(design: Design) -> None:
+    try:
+        CommandScheduler()
+    except SchedulerUnavailableError as error:
+        pytest.skip(str(error))
+    text = cib.render(with_nodes(design.cluster, balanced())).encode()
+    proof = prove(text, "balanced", ProofOptions())
+    assert proof.sound, [f"{one.code} {dict(one.values)}" for one in proof.findings]
+    assert not proof.accepted
+
+
+def test_clients_find_services_on_their_usual_ports(design: Design) -> None:
+    cloud = Cloud(balanced(), load_catalog(), release_named("zed"), Secret)
+    assert {front.name: front.port for front in fronts(cloud)} == {
+        name: cloud.entry(name).port for name in APIS
+    }
+    urls = [one.key for one in design.items if one.kind == "endpoint"]
+    assert urls
+    assert cloud.url("keystone") == "http://192.168.42.103:5000"
+
+
+def test_an_address_of_version_6_is_in_brackets() -> None:
+    text = render([Front("image", ("2001:db8::1",), 9292, (Server("one", "2001:db8::2", 19292),))])
+    assert "bind [2001:db8::1]:9292\n" in text
+    assert "server one [2001:db8::2]:19292 check\n" in text
+
+
+@given(st.lists(st.integers(1, 65535), min_size=1, max_size=5, unique=True))
+def test_every_front_has_its_section(ports: list[int]) -> None:
+    made = [Front(f"s{port}", ("192.0.2.1",), port, (Server("one", "192.0.2.2", port),)) for port in ports]
+    text = render(made)
+    assert [line.split()[1] for line in text.splitlines() if line.startswith("listen ")] == [
+        one.name for one in made
+    ]
+
+
+@pytest.mark.parametrize(
+    "front", [Front("s", (), 1, (Server("one", "192.0.2.2", 1),)), Front("s", ("192.0.2.1",), 1, ())]
+)
+def test_a_front_without_ends_is_refused(front: Front) -> None:
+    with pytest.raises(ValueError, match="no address or no server"):
+        render([front])
