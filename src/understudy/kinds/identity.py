@@ -1,0 +1,290 @@
+"""Kinds service-user and endpoint: what is in Keystone, through its v3 API.
+
+The API is reached through a node, so that the operator's machine needs no route to the virtual address.
+Source: Identity API v3 reference (users, projects, roles, services, endpoints).
+"""
+
+import asyncio
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
+
+from understudy.design.items import Endpoint, IdentityAccess, Item, ServiceUser
+from understudy.findings import Finding, FindingsError
+from understudy.kinds import pacemaker
+from understudy.kinds.common import Irreversible, expect, items_of
+from understudy.kinds.model import Change, Difference, World
+
+if TYPE_CHECKING:
+    from keystoneauth1.session import Session
+
+ANSWER_SECONDS = 90
+REQUEST_SECONDS = 10
+CONNECT_RETRIES = 4
+"""Tries after the first one, with pauses that double from half a second."""
+_NOTE = "keystone "
+_FORWARDED = re.compile(r"https?://127\.0\.0\.1:\d+(?:/v3)?")
+"""How an error names Keystone when it is reached over a forwarded port."""
+
+
+class IdentityApi:
+    """A session with Keystone as administrator, over a port that a node forwards."""
+
+    def __init__(self, session: "Session", endpoint: str) -> None:
+        self._session = session
+        self._endpoint = endpoint
+
+    async def get(self, path: str) -> Any:  # noqa: ANN401 - JSON
+        """Return the answer to a GET."""
+        return await self._call("GET", path, None)
+
+    async def send(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 - JSON
+        """Send a change and return the answer."""
+        return await self._call(method, path, body)
+
+    async def _call(self, method: str, path: str, body: object) -> Any:  # noqa: ANN401 - JSON
+        def call() -> Any:  # noqa: ANN401
+            answer = self._session.request(
+                self._endpoint + path,
+                method,
+                json=body,
+                authenticated=True,
+                headers={"Accept": "application/json"},
+                connect_retries=CONNECT_RETRIES,
+            )
+            return answer.json() if answer.content else None
+
+        from keystoneauth1.exceptions import ClientException  # noqa: PLC0415 - costs a third of a second
+
+        try:
+            return await asyncio.to_thread(call)
+        except ClientException as error:
+            values = {"request": f"{method} {path}", "reason": str(error).splitlines()[0]}
+            raise FindingsError([Finding("keystone-request-failed", values=values)], exit_status=1) from error
+
+
+async def connect(world: World, access: IdentityAccess) -> IdentityApi:
+    """Log in at Keystone; raises ``OSError`` or a keystoneauth error when it does not answer."""
+    from keystoneauth1.identity import V3Password  # noqa: PLC0415 - costs a third of a second
+    from keystoneauth1.session import Session  # noqa: PLC0415
+
+    key = _NOTE + access.url
+    kept = world.notes.get(key)
+    if isinstance(kept, IdentityApi):
+        return kept
+    url = urlsplit(access.url)
+    port = await _forward(world, url.hostname or "", url.port or 5000)
+    endpoint = f"{url.scheme}://127.0.0.1:{port}{url.path}"
+    login = V3Password(
+        auth_url=endpoint,
+        username=access.user,
+        password=access.password.reveal(),
+        project_name=access.project,
+        user_domain_id="default",
+        project_domain_id="default",
+        reauthenticate=True,
+    )
+    session = Session(auth=login, timeout=REQUEST_SECONDS)
+    await asyncio.to_thread(session.get_token)
+    api = IdentityApi(session, endpoint)
+    world.notes[key] = api
+    return api
+
+
+async def _forward(world: World, address: str, port: int) -> int:
+    seen = await pacemaker.view(world)
+    names = [*(seen.online if seen else ()), *world.hosts]
+    return await world.hosts[names[0]].open_connection_port(address, port)
+
+
+async def _reach(world: World, access: IdentityAccess, seconds: float) -> IdentityApi:
+    """Log in, trying again for so many seconds; raises FindingsError ``keystone-unreachable``."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + seconds * world.wait_factor
+    while True:
+        try:
+            return await connect(world, access)
+        except Exception as error:
+            if loop.time() > deadline:
+                reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+                values = {"url": access.url, "reason": _FORWARDED.sub(access.url, reason)}
+                raise FindingsError(
+                    [Finding("keystone-unreachable", values=values)], exit_status=1
+                ) from error
+            await asyncio.sleep(0.5)
+
+
+async def _collections(
+    world: World, access: IdentityAccess, names: Sequence[str]
+) -> dict[str, list[Any]] | str:
+    """Return whole collections of Keystone; a text when it does not answer because the cluster has none yet."""
+    seen = await pacemaker.view(world)
+    if seen is None or not any(state.resource.startswith("keystone") for state in seen.resources):
+        return "not known yet"
+    api = await _reach(world, access, 5)
+    answers = await asyncio.gather(*(api.get(f"/{name}") for name in names))
+    return {name: answer[name] for name, answer in zip(names, answers, strict=True)}
+
+
+class ServiceUserKind(Irreversible):
+    """A service's user, the project of services, and the role."""
+
+    name = ServiceUser.kind
+
+    async def observe(self, world: World, items: Sequence[Item]) -> Mapping[str, object]:
+        """Return for each user whether user, project, role and assignment exist and whether the password is right."""
+        wanted = items_of(items, ServiceUser)
+        if not wanted:
+            return {}
+        found = await _collections(world, wanted[0].access, ("users", "projects", "roles"))
+        if isinstance(found, str):
+            return {item.key: {"known": False} for item in wanted}
+        states = await asyncio.gather(*(self._state(world, item, found) for item in wanted))
+        return {item.key: state for item, state in zip(wanted, states, strict=True)}
+
+    async def _state(self, world: World, item: ServiceUser, found: Mapping[str, list[Any]]) -> dict[str, Any]:
+        user = _named(found["users"], item.name)
+        project = _named(found["projects"], item.project)
+        role = _named(found["roles"], item.role)
+        return {
+            "known": True,
+            "user": user,
+            "project": project,
+            "role": role,
+            "works": bool(user and project) and await self._works(world, item),
+        }
+
+    async def _works(self, world: World, item: ServiceUser) -> bool:
+        """Tell whether the user can log in to the project, which needs the right password and a role in it."""
+        from keystoneauth1.exceptions import Unauthorized  # noqa: PLC0415
+
+        access = IdentityAccess(item.access.url, item.name, item.project, item.password, item.access.region)
+        own = World(world.hosts, world.wait_factor, {})
+        own.notes.update({key: value for key, value in world.notes.items() if not key.startswith(_NOTE)})
+        try:
+            await connect(own, access)
+        except Unauthorized:
+            return False
+        return True
+
+    def compare(self, item: Item, observed: object) -> Change | None:
+        """Return what is missing or different."""
+        item = expect(item, ServiceUser)
+        seen = cast("Mapping[str, Any]", observed)
+        if not seen["known"]:
+            return Change(
+                item, (Difference(item.name, "not known yet", "present"),), observed, reversible=False
+            )
+        differences = []
+        if not seen["project"]:
+            differences.append(Difference(f"project {item.project}", None, "present"))
+        if not seen["user"]:
+            differences.append(Difference(f"user {item.name}", None, f"{item.role} of {item.project}"))
+        elif not seen["works"]:
+            differences.append(Difference(f"login of {item.name}", "refused", "possible", secret=True))
+        return Change(item, tuple(differences), observed, reversible=False) if differences else None
+
+    async def apply(self, world: World, change: Change) -> None:
+        """Create or correct project, user and role assignment."""
+        item = expect(change.item, ServiceUser)
+        api = await _reach(world, item.access, ANSWER_SECONDS)
+        project = await _ensure(api, "projects", item.project, {"domain_id": "default"})
+        role = await _ensure(api, "roles", item.role, {})
+        body = {"name": item.name, "domain_id": "default", "password": item.password.reveal()}
+        users = (await api.get(f"/users?name={item.name}"))["users"]
+        if users:
+            user = users[0]["id"]
+            await api.send(
+                "PATCH", f"/users/{user}", {"user": {"password": item.password.reveal(), "enabled": True}}
+            )
+        else:
+            user = (await api.send("POST", "/users", {"user": body}))["user"]["id"]
+        await api.send("PUT", f"/projects/{project}/users/{user}/roles/{role}")
+
+
+class EndpointKind(Irreversible):
+    """An endpoint of the catalogue, created, or moved in place: clients keep what they know of it."""
+
+    name = Endpoint.kind
+
+    async def observe(self, world: World, items: Sequence[Item]) -> Mapping[str, object]:
+        """Return for each endpoint the service's id, and id and URL of the endpoints there are."""
+        wanted = items_of(items, Endpoint)
+        if not wanted:
+            return {}
+        found = await _collections(world, wanted[0].access, ("services", "endpoints"))
+        if isinstance(found, str):
+            return {item.key: {"known": False} for item in wanted}
+        return {item.key: _endpoint_state(item, found) for item in wanted}
+
+    def compare(self, item: Item, observed: object) -> Change | None:
+        """Return the creation or the move of the endpoint."""
+        item = expect(item, Endpoint)
+        seen = cast("Mapping[str, Any]", observed)
+        name = f"{item.service_type} {item.interface}"
+        if not seen["known"]:
+            return Change(item, (Difference(name, "not known yet", item.url),), observed, reversible=False)
+        current = seen["endpoint"]
+        if current is not None and current["url"] == item.url:
+            return None
+        before = current["url"] if current else None
+        impact = (
+            "" if current is None else f"clients of {item.service_type} {item.interface} use the new address"
+        )
+        return Change(item, (Difference(name, before, item.url, item.reason),), observed, impact=impact)
+
+    async def apply(self, world: World, change: Change) -> None:
+        """Create the service and the endpoint, or set the URL of the one there is."""
+        item = expect(change.item, Endpoint)
+        api = await _reach(world, item.access, ANSWER_SECONDS)
+        found = {name: (await api.get(f"/{name}"))[name] for name in ("services", "endpoints")}
+        state = _endpoint_state(item, found)
+        service = state["service"]
+        if service is None:
+            body = {"name": item.service_name, "type": item.service_type, "enabled": True}
+            service = (await api.send("POST", "/services", {"service": body}))["service"]["id"]
+        if state["endpoint"] is not None:
+            await api.send("PATCH", f"/endpoints/{state['endpoint']['id']}", {"endpoint": {"url": item.url}})
+            return
+        body = {
+            "service_id": service,
+            "interface": item.interface,
+            "url": item.url,
+            "region_id": item.access.region,
+            "enabled": True,
+        }
+        await api.send("POST", "/endpoints", {"endpoint": body})
+
+
+def _endpoint_state(item: Endpoint, found: Mapping[str, list[Any]]) -> dict[str, Any]:
+    services = [service for service in found["services"] if service["type"] == item.service_type]
+    service = next(
+        (one for one in services if one["name"] == item.service_name), services[0] if services else None
+    )
+    ours = [
+        {"id": endpoint["id"], "url": endpoint["url"]}
+        for endpoint in found["endpoints"]
+        if service is not None
+        and endpoint["service_id"] == service["id"]
+        and endpoint["interface"] == item.interface
+        and endpoint.get("region_id") == item.access.region
+    ]
+    return {
+        "known": True,
+        "service": service["id"] if service else None,
+        "endpoint": ours[0] if ours else None,
+    }
+
+
+def _named(collection: Sequence[Any], name: str) -> str | None:
+    return next((one["id"] for one in collection if one["name"] == name), None)
+
+
+async def _ensure(api: IdentityApi, collection: str, name: str, more: Mapping[str, object]) -> str:
+    found = (await api.get(f"/{collection}?name={name}"))[collection]
+    if found:
+        return str(found[0]["id"])
+    singular = collection.removesuffix("s")
+    answer = await api.send("POST", f"/{collection}", {singular: {"name": name, **more}})
+    return str(answer[singular]["id"])

@@ -1,0 +1,251 @@
+"""Looking at a live cluster and changing its configuration in one atomic step."""
+
+import asyncio
+import json
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from lxml import etree
+
+from understudy.findings import Finding, FindingsError
+from understudy.hosts.model import Completed, Host
+from understudy.kinds.model import World
+
+POLL_SECONDS = 0.25
+_VIEW = "cluster view"
+# OCF: success, not running, promoted, degraded, degraded and promoted; 193 is an operation under way.
+HEALTHY_CODES = frozenset({"0", "7", "8", "190", "191", "193"})
+
+
+@dataclass(frozen=True)
+class ResourceState:
+    """One running or failed copy of a resource."""
+
+    resource: str
+    node: str
+    role: str
+    failed: bool
+    managed: bool
+
+
+@dataclass(frozen=True)
+class ClusterView:
+    """What one node says about the cluster."""
+
+    asked: str
+    online: tuple[str, ...]
+    known: tuple[str, ...]
+    unclean: tuple[str, ...]
+    standby: tuple[str, ...]
+    quorate: bool
+    coordinator: str | None
+    resources: tuple[ResourceState, ...]
+    failures: tuple[str, ...]
+    cib: str
+
+    def where(self, resource: str) -> str | None:
+        """Return the node on which a resource runs, clone instances of it included."""
+        for state in self.resources:
+            if state.resource.partition(":")[0] == resource and state.role in {
+                "Started",
+                "Promoted",
+                "Master",
+            }:
+                return state.node
+        return None
+
+
+async def view(world: World, *, fresh: bool = False) -> ClusterView | None:
+    """Return the cluster as the first node sees it that is in one; None when no node is."""
+    if fresh or _VIEW not in world.notes:
+        views = await asyncio.gather(*(_view_of(host) for host in world.hosts.values()))
+        found = [one for one in views if one is not None]
+        found.sort(key=lambda one: (not one.quorate, -len(one.online)))
+        world.notes[_VIEW] = found[0] if found else None
+    kept = world.notes[_VIEW]
+    return kept if isinstance(kept, ClusterView) else None
+
+
+def forget(world: World) -> None:
+    """Drop the kept view, because something has changed."""
+    world.notes.pop(_VIEW, None)
+
+
+async def _view_of(host: Host) -> ClusterView | None:
+    status, cib = await asyncio.gather(
+        host.run(["crm_mon", "--one-shot", "--inactive", "--output-as=xml"], timeout=20),
+        host.run(["cibadmin", "--query"], timeout=20),
+    )
+    if status.exit_status != 0 or cib.exit_status != 0:
+        return None
+    return _parse_view(host.name, status.stdout, cib.text)
+
+
+def _parse_view(asked: str, status: bytes, cib: str) -> ClusterView:
+    root = etree.fromstring(status)
+    nodes = root.findall("nodes/node")
+    coordinator = root.find("summary/current_dc")
+    return ClusterView(
+        asked=asked,
+        online=tuple(node.get("name", "") for node in nodes if node.get("online") == "true"),
+        known=tuple(node.get("name", "") for node in nodes),
+        unclean=tuple(node.get("name", "") for node in nodes if node.get("unclean") == "true"),
+        standby=tuple(node.get("name", "") for node in nodes if node.get("standby") == "true"),
+        quorate=coordinator is not None and coordinator.get("with_quorum") == "true",
+        coordinator=coordinator.get("name") if coordinator is not None else None,
+        resources=tuple(_states(root)),
+        failures=tuple(_failures(cib)),
+        cib=cib,
+    )
+
+
+def _states(root: etree._Element) -> list[ResourceState]:
+    states = []
+    for resource in root.iter("resource"):
+        parent = resource.getparent()
+        if parent is not None and parent.tag == "node":
+            continue
+        states += [
+            ResourceState(
+                resource=resource.get("id", ""),
+                node=node.get("name", ""),
+                role=resource.get("role", ""),
+                failed=resource.get("failed") == "true",
+                managed=resource.get("managed") == "true",
+            )
+            for node in resource.findall("node")
+        ]
+    return states
+
+
+def _failures(cib: str) -> list[str]:
+    """Return the operations that ended badly, probes included: crm_mon does not count those as failures."""
+    failures = []
+    for state in etree.fromstring(cib.encode()).iterfind("status/node_state"):
+        for operation in state.iter("lrm_rsc_op"):
+            code = operation.get("rc-code", "0")
+            if code not in HEALTHY_CODES:
+                reason = operation.get("exit-reason") or f"exit code {code}"
+                failures.append(f"{operation.get('operation_key')} on {state.get('uname')}: {reason}")
+    return failures
+
+
+async def wait_online(world: World, nodes: Collection[str], seconds: float) -> ClusterView:
+    """Wait until all nodes are online in one quorate cluster."""
+    deadline = time.monotonic() + seconds * world.wait_factor
+    while True:
+        seen = await view(world, fresh=True)
+        if seen is not None and seen.quorate and seen.coordinator and set(nodes) <= set(seen.online):
+            return seen
+        if time.monotonic() > deadline:
+            online = ", ".join(seen.online) if seen else "none"
+            values = {"nodes": ", ".join(nodes), "online": online, "seconds": int(seconds)}
+            raise FindingsError(
+                [Finding("cluster-not-online", values=values, subject="cluster")], exit_status=1
+            )
+        await asyncio.sleep(POLL_SECONDS)
+
+
+async def wait_running(world: World, resources: Collection[str], seconds: float) -> ClusterView:
+    """Wait until the resources run; a failure that Pacemaker gave up on ends the wait at the limit."""
+    deadline = time.monotonic() + seconds * world.wait_factor
+    while True:
+        seen = await view(world, fresh=True)
+        missing = [name for name in resources if seen is None or seen.where(name) is None]
+        if seen is not None and not missing:
+            return seen
+        if time.monotonic() > deadline:
+            failures = "; ".join(seen.failures) if seen else ""
+            values = {
+                "resources": ", ".join(missing),
+                "seconds": int(seconds),
+                "failures": failures or "none reported",
+            }
+            raise FindingsError(
+                [Finding("resources-not-running", values=values, subject="cluster")], exit_status=1
+            )
+        await asyncio.sleep(POLL_SECONDS)
+
+
+async def simulate(host: Host, cib: str, more: Sequence[str] = ()) -> list[dict[str, str]]:
+    """Return what Pacemaker's scheduler would do with this configuration and state: its own actions."""
+    argv = ["crm_simulate", "--xml-pipe", "--simulate", "--output-as=xml", *more]
+    done = await host.run(argv, stdin=cib.encode(), timeout=60)
+    if not done.stdout.strip():
+        raise _failed("simulation-failed", done)
+    root = etree.fromstring(done.stdout)
+    return [
+        {str(key): str(value) for key, value in action.attrib.items()} for action in root.findall("actions/*")
+    ]
+
+
+async def verify(host: Host, cib: str) -> list[str]:
+    """Return what ``crm_verify`` has against a configuration; nothing when it is valid."""
+    done = await host.run(["crm_verify", "--xml-pipe", "-V"], stdin=cib.encode(), timeout=30)
+    if done.exit_status == 0:
+        return []
+    return [line for line in done.stderr.decode(errors="replace").splitlines() if line.strip()]
+
+
+async def replace_configuration(host: Host, before: str, after: str) -> None:
+    """Put a new configuration in place of the one that was observed, as one patch bound to its version.
+
+    Raises FindingsError ``changed-meanwhile`` when the configuration is not the observed one any more.
+    """
+    request = json.dumps({"before": before, "after": after})
+    done = await host.run(
+        ["/usr/bin/python3", "-IS", "-c", _PATCH_SCRIPT], stdin=request.encode(), timeout=60
+    )
+    if done.exit_status == 3:
+        values = {"path": "the configuration", "node": "the cluster"}
+        raise FindingsError([Finding("changed-meanwhile", values=values, subject="cluster")], exit_status=1)
+    if done.exit_status != 0:
+        raise _failed("cluster-refused-change", done)
+
+
+def _failed(code: str, done: Completed) -> FindingsError:
+    reason = (
+        done.stderr.decode(errors="replace").strip() or done.text.strip() or f"exit status {done.exit_status}"
+    )
+    return FindingsError([Finding(code, values={"reason": reason}, subject=done.argv[0])], exit_status=1)
+
+
+# The status section changes all the time and moves the version of the CIB on, so the node itself takes the newest
+# CIB, checks that its configuration is the observed one, and sends a patch that Pacemaker takes only at that version.
+_PATCH_SCRIPT = r"""
+import json, os, re, subprocess, sys, tempfile, time
+request = json.load(sys.stdin)
+section = re.compile(r"<configuration>.*</configuration>|<configuration/>", re.S)
+def configuration(text):
+    found = section.search(text)
+    return found.group(0) if found else ""
+def run(*argv):
+    return subprocess.run(argv, capture_output=True, text=True, timeout=30)
+problem = ""
+for attempt in range(20):
+    live = run("cibadmin", "--query")
+    if live.returncode:
+        sys.exit(live.stderr or "the cluster does not answer")
+    if configuration(live.stdout) != configuration(request["before"]):
+        sys.exit(3)
+    new = section.sub(lambda found: configuration(request["after"]), live.stdout, count=1)
+    new = re.sub(r' epoch="(\d+)"', lambda found: ' epoch="%d"' % (int(found.group(1)) + 1), new, count=1)
+    new = re.sub(r' num_updates="\d+"', ' num_updates="0"', new, count=1)
+    with tempfile.TemporaryDirectory() as folder:
+        names = [os.path.join(folder, name) for name in ("before.xml", "after.xml", "patch.xml")]
+        for name, text in zip(names, (live.stdout, new)):
+            with open(name, "w") as stream:
+                stream.write(text)
+        patch = run("crm_diff", "--original", names[0], "--new", names[1])
+        if not patch.stdout.strip():
+            sys.exit(patch.stderr or "crm_diff printed no difference")
+        with open(names[2], "w") as stream:
+            stream.write(patch.stdout)
+        done = run("cibadmin", "--patch", "--xml-file", names[2])
+    if done.returncode == 0:
+        sys.exit(0)
+    problem = done.stderr
+    time.sleep(0.1)
+sys.exit(problem or "the patch was refused")
+"""
