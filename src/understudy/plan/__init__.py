@@ -1,0 +1,1 @@
+"""Ordered changes from what is to what must be, and the journal of making them."""
