@@ -1,0 +1,1 @@
+"""The proof: every failure of a cluster configuration, played through Pacemaker's own scheduler."""

@@ -1,0 +1,324 @@
+"""A transition graph carried out on a state, as the cluster's controllers would.
+
+An action fires when all its inputs have fired; an input that the graph does not hold never fires. A failing action ends
+the transition, and the scheduler is asked again; a failing fencing only holds up what waits for it.
+"""
+
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from lxml import etree
+
+from understudy.proof.configuration import milliseconds
+from understudy.proof.state import FAILED, OK, PROMOTED, History, NodeView, Op, State, failed
+from understudy.proof.status import failure, operation_digest
+
+Failing = AbstractSet[tuple[str, str, str]]
+
+
+class Action(NamedTuple):
+    """One action of a transition graph; ``timeout`` and ``interval`` in milliseconds, ``until`` in seconds.
+
+    ``until`` bounds when the action is done, counted from the start of the transition, if every action before it takes
+    its whole timeout.
+    """
+
+    id: str
+    task: str
+    resource: str = ""
+    node: str = ""
+    interval: int = 0
+    timeout: int = 0
+    until: float = 0.0
+    failed: bool = False
+
+    @property
+    def effective(self) -> bool:
+        """Tell whether the action does something to a resource or a node."""
+        return bool(self.task == "stonith" or (self.resource and self.task in _CHANGES))
+
+
+_CHANGES = frozenset(
+    {"start", "stop", "promote", "demote", "migrate_to", "migrate_from", "reload", "reload-agent"}
+)
+
+
+@dataclass(frozen=True)
+class Transition:
+    """What was done of one graph, in order, and what could not be done."""
+
+    actions: tuple[Action, ...] = ()
+    waiting: tuple[Action, ...] = ()
+    inputs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def before(self, action: Action) -> frozenset[str]:
+        """Return the ids of every action that had to be done before this one."""
+        found: set[str] = set()
+        todo = list(self.inputs.get(action.id, ()))
+        while todo:
+            name = todo.pop()
+            if name not in found:
+                found.add(name)
+                todo.extend(self.inputs.get(name, ()))
+        return frozenset(found)
+
+    @property
+    def effective(self) -> tuple[Action, ...]:
+        """Return the actions that changed a resource or a node."""
+        return tuple(action for action in self.actions if action.effective)
+
+
+@dataclass
+class Synapse:
+    """One synapse of a graph: its actions, and the ids of the actions that must have fired."""
+
+    elements: list[etree._Element]
+    inputs: list[str]
+
+
+def read_graph(text: bytes) -> list[Synapse]:
+    """Read a transition graph as the scheduler wrote it; raises ``ValueError`` if it is none."""
+    try:
+        root = etree.fromstring(text)
+    except etree.XMLSyntaxError as error:
+        raise ValueError(str(error)) from error
+    if root.tag != "transition_graph":
+        raise ValueError(f"a {root.tag} element where a transition graph was expected")
+    synapses = []
+    for synapse in root:
+        actions, inputs = synapse.find("action_set"), synapse.find("inputs")
+        synapses.append(
+            Synapse(
+                list(actions) if actions is not None else [],
+                [
+                    trigger[0].get("id", "")
+                    for trigger in (inputs if inputs is not None else ())
+                    if len(trigger)
+                ],
+            )
+        )
+    return synapses
+
+
+def _values(element: etree._Element, part: str = "attributes") -> dict[str, str]:
+    found = element.find(part)
+    return {str(key): str(value) for key, value in found.attrib.items()} if found is not None else {}
+
+
+def _describe(element: etree._Element) -> Action:
+    values: Mapping[str, str] = _values(element)
+    task = element.get("operation", "")
+    primitive = element.find("primitive")
+    resource = primitive.get("id", "") if primitive is not None else ""
+    if element.tag == "pseudo_event":
+        task = f"pseudo:{task}"
+    return Action(
+        element.get("id", ""),
+        task,
+        resource,
+        element.get("on_node", "") or "",
+        int(values.get("CRM_meta_interval", "0") or 0),
+        milliseconds(f"{values.get('CRM_meta_timeout', '0')}ms") if element.tag == "rsc_op" else 0,
+    )
+
+
+class _Run:
+    """One graph being carried out; the state is replaced as actions complete."""
+
+    def __init__(self, state: State, failing: Failing, promotable: AbstractSet[str]) -> None:
+        self.state = state
+        self.failing = failing
+        self.promotable = promotable
+
+    def fire(self, element: etree._Element, action: Action) -> bool:
+        """Apply one action; return False if it fails."""
+        if element.tag == "crm_event":
+            return self._controller(element, action)
+        if element.tag != "rsc_op":
+            return True
+        failing = {(action.resource, action.task, action.node), (action.resource, action.task, "")}
+        if failing & self.failing and not (action.task == "monitor" and action.interval):
+            self._fail(element, action)
+            return False
+        self._resource(element, action)
+        return True
+
+    def _node(self, element: etree._Element, name: str) -> NodeView:
+        known = self.state.nodes.get(name)
+        if known is None:
+            known = NodeView(element.get("on_node_uuid") or name, name, remote=True)
+        return known
+
+    def _controller(self, element: etree._Element, action: Action) -> bool:
+        node = self.state.nodes.get(action.node)
+        if action.task == "stonith" and node is not None:
+            if ("", "stonith", action.node) in self.failing or ("", "stonith", "") in self.failing:
+                return False
+            self.state = self.state.with_node(node.down() if not node.remote else node.joined())
+        elif action.task == "do_shutdown" and node is not None:
+            self.state = self.state.with_node(node.down())
+        elif action.task in ("clear_failcount", "lrm_delete"):
+            self._resource(element, action)
+        return True
+
+    def _fail(self, element: etree._Element, action: Action) -> None:
+        node = self._node(element, action.node)
+        if action.resource not in node.resources:
+            node = node.with_history(action.resource, self._blank(element, action))
+        values = _values(element)
+        op = failure(None, action.task, action.interval, FAILED, self.state.now)
+        op = op._replace(digest=operation_digest(values, action.interval))
+        node = failed(node, action.resource, op, self.state.now, fatal=action.task in ("start", "stop"))
+        self.state = self.state.with_node(node)
+
+    @staticmethod
+    def _blank(element: etree._Element, action: Action) -> History:
+        values = _values(element, "primitive")
+        ops = (Op("last_0", action.task, 0, OK),)
+        return History(values.get("class", ""), values.get("provider", ""), values.get("type", ""), ops)
+
+    def _resource(self, element: etree._Element, action: Action) -> None:
+        node = self._node(element, action.node)
+        name, task = action.resource, action.task
+        values = _values(element)
+        history = node.resources.get(name)
+        if task == "clear_failcount":
+            node = _cleared(node, name)
+        elif task in ("delete", "lrm_delete"):
+            node = node.with_history(name, None)
+        elif task == "stop":
+            kept = tuple(op for op in history.ops if op.key == "last_failure_0") if history else ()
+            if kept and history is not None:
+                last = Op("last_0", "stop", 0, OK)
+                node = node.with_history(name, history._replace(ops=(*kept, last)))
+            else:
+                node = node.with_history(name, None)
+        elif task == "cancel" and history is not None:
+            key = f"{values.get('CRM_meta_operation', 'monitor')}_{values.get('CRM_meta_interval', '')}"
+            ops = tuple(op for op in history.ops if op.key != key)
+            node = node.with_history(name, history._replace(ops=ops))
+        elif task in ("start", "promote", "demote", "migrate_to", "migrate_from", "monitor"):
+            node = self._record(element, action, node, values)
+        else:
+            return
+        self.state = self.state.with_node(self._scored(node, name, task))
+
+    def _record(
+        self, element: etree._Element, action: Action, node: NodeView, values: Mapping[str, str]
+    ) -> NodeView:
+        target = int(values.get("CRM_meta_op_target_rc", "0") or 0)
+        history = node.resources.get(action.resource)
+        if action.task == "monitor" and (history is None or not action.interval):
+            return node
+        key = f"{action.task}_{action.interval}" if action.interval else "last_0"
+        extra = tuple(
+            (name.removeprefix("CRM_meta_"), value)
+            for name, value in sorted(values.items())
+            if name in ("CRM_meta_migrate_source", "CRM_meta_migrate_target")
+        )
+        promoted = target == PROMOTED or (
+            action.task == "monitor" and history is not None and history.role == "Promoted"
+        )
+        rc = PROMOTED if promoted and action.task == "monitor" else OK
+        digest = operation_digest(values, action.interval)
+        op = Op(key, action.task, action.interval, rc, rc, 0, digest, extra)
+        blank = history or self._blank(element, action)
+        keep = ("last_failure_0",) if action.task in ("start", "migrate_from") else None
+        kept = tuple(
+            item
+            for item in (blank.ops if history else ())
+            if item.key != key and (keep is None or item.key in keep)
+        )
+        return node.with_history(action.resource, blank._replace(ops=(*kept, op)))
+
+    def _scored(self, node: NodeView, name: str, task: str) -> NodeView:
+        """Write the promotion score that an agent would: higher where it is promoted."""
+        if name.partition(":")[0] not in self.promotable:
+            return node
+        value = {"start": "10", "demote": "10", "promote": "100", "stop": None}
+        return node.with_attributes({f"master-{name}": value[task]}) if task in value else node
+
+
+def _cleared(node: NodeView, name: str) -> NodeView:
+    gone = {
+        key: None
+        for key in node.attributes
+        if key.startswith((f"fail-count-{name}#", f"last-failure-{name}#")) or key == f"fail-count-{name}"
+    }
+    node = node.with_attributes(gone)
+    history = node.resources.get(name)
+    if history is None:
+        return node
+    ops = tuple(op for op in history.ops if op.key != "last_failure_0")
+    left = history._replace(ops=ops)
+    return node.with_history(name, left if left.role != "Stopped" else None)
+
+
+@dataclass(frozen=True)
+class World:
+    """What a graph does not say: times in milliseconds.
+
+    ``promotable`` are primitives whose agents would write a promotion score; ``durations`` are measured ones by
+    (resource, operation), where there is none, the operation's timeout counts.
+    """
+
+    promotable: AbstractSet[str] = frozenset()
+    fencing_timeout: int = 60_000
+    durations: Mapping[tuple[str, str], int] = field(default_factory=dict)
+
+
+DEFAULT_WORLD = World()
+
+
+def execute(
+    graph: list[Synapse],
+    state: State,
+    *,
+    failing: Failing = frozenset(),
+    world: World = DEFAULT_WORLD,
+) -> tuple[Transition, State]:
+    """Carry out a graph and return what was done with the state afterwards.
+
+    ``failing`` names actions that fail as (resource, operation, node), an empty node meaning any; fencing is
+    ``("", "stonith", node)``.
+    """
+    run = _Run(state, failing, world.promotable)
+    described = [[(item, _describe(item)) for item in synapse.elements] for synapse in graph]
+    missing = [set(synapse.inputs) for synapse in graph]
+    waiters: dict[str, list[int]] = {}
+    for index, synapse in enumerate(graph):
+        for name in synapse.inputs:
+            waiters.setdefault(name, []).append(index)
+    ready = [index for index, inputs in enumerate(missing) if not inputs]
+    waiting = set(range(len(graph))) - set(ready)
+    done: list[Action] = []
+    withheld: list[Action] = []
+    inputs_of: dict[str, tuple[str, ...]] = {}
+    until: dict[str, float] = {}
+    aborted = False
+    for index in ready:
+        begun = max((until.get(name, 0.0) for name in graph[index].inputs), default=0.0)
+        for element, action in described[index]:
+            takes = world.fencing_timeout if action.task == "stonith" else action.timeout
+            takes = world.durations.get((action.resource, action.task), takes)
+            if action.interval or action.task == "notify":
+                takes = 0
+            succeeded = run.fire(element, action)
+            if not succeeded and action.task == "stonith":
+                withheld.append(action._replace(failed=True))
+                continue
+            until[action.id] = begun + takes / 1000
+            inputs_of[action.id] = tuple(graph[index].inputs)
+            done.append(action._replace(until=until[action.id], failed=not succeeded))
+            aborted = aborted or not succeeded
+            for waiter in waiters.get(action.id, ()):
+                missing[waiter].discard(action.id)
+                if not missing[waiter] and waiter in waiting:
+                    waiting.discard(waiter)
+                    ready.append(waiter)
+        if aborted:
+            return Transition(tuple(done), (), inputs_of), run.state
+    stuck = [action for index in sorted(waiting) for _, action in described[index]]
+    return Transition(tuple(done), (*withheld, *stuck), inputs_of), run.state
