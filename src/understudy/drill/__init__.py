@@ -1,0 +1,1 @@
+"""Drills: real faults on a running cluster, watched from outside as a client would."""

@@ -1,0 +1,1 @@
+"""Faults: what a drill breaks, and how each is mended."""

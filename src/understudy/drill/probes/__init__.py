@@ -1,0 +1,1 @@
+"""Probes: what a client does again and again. The standard library only; they run beside the drill."""
