@@ -1,0 +1,277 @@
+"""The demonstration: a highly available Image API in the lab, the death of its node, and what a client saw of it."""
+
+import argparse
+import asyncio
+import hashlib
+import os
+import random
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from understudy.catalog.load import load_catalog
+from understudy.catalog.releases import release_named
+from understudy.cli.apply import reporter
+from understudy.cli.console import FAILED, err, out, print_findings
+from understudy.cli.inputs import Input, read_input
+from understudy.cli.lab import bring_up_lab
+from understudy.cli.planning import make
+from understudy.cli.progress import steps
+from understudy.cli.reach import Reached, reach
+from understudy.cli.secrets import make_missing
+from understudy.design.make import required_secrets
+from understudy.drill.clients import clients_of
+from understudy.drill.history import SECOND, Completed, Event, FaultEvent, History, now
+from understudy.drill.judge import FaultOutcome, outcomes
+from understudy.drill.tell import closing
+from understudy.drill.watch import mark_logs, read_logs, watching
+from understudy.findings import Finding, FindingsError
+from understudy.kinds import pacemaker
+from understudy.kinds.registry import KINDS
+from understudy.lab.client import CLIENT, Lab, in_network_of
+from understudy.plan.apply import apply_plan
+from understudy.plan.journal import state_directory
+from understudy.spec.load import load_spec
+
+SPEC = Path("examples/image-api.yaml")
+SERVICE = "glance-api"
+IMAGE_BYTES = 48 * 1024 * 1024
+CHUNK = 1024 * 1024
+SETTLE_SECONDS = 120
+WATCH_SECONDS = 3
+TRIES = 4
+REQUEST_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class ImageClient:
+    """A user of the cloud in the clients' network: uploads and downloads through the public virtual address."""
+
+    lab: Lab
+    keystone: str
+    glance: str
+    password: str
+
+    def upload(self, content: bytes) -> str:
+        """Upload an image and return its id."""
+        return str(in_network_of(self.lab.pid_of(CLIENT), lambda: self._upload(content)))
+
+    def download(self, image: str) -> str:
+        """Download an image and return the SHA-256 of what came."""
+        return str(in_network_of(self.lab.pid_of(CLIENT), lambda: self._download(image)))
+
+    def _session(self) -> Any:  # noqa: ANN401 - keystoneauth is imported late
+        from keystoneauth1.identity import V3Password  # noqa: PLC0415 - costs a third of a second
+        from keystoneauth1.session import Session  # noqa: PLC0415
+
+        login = V3Password(
+            auth_url=self.keystone,
+            username="admin",
+            password=self.password,
+            project_name="admin",
+            user_domain_id="default",
+            project_domain_id="default",
+        )
+        return Session(auth=login, timeout=REQUEST_SECONDS)
+
+    def _upload(self, content: bytes) -> str:
+        session = self._session()
+        description = {"name": "demonstration", "disk_format": "raw", "container_format": "bare"}
+        image = session.post(f"{self.glance}/v2/images", json=description).json()["id"]
+        headers = {"Content-Type": "application/octet-stream"}
+        session.put(f"{self.glance}/v2/images/{image}/file", data=content, headers=headers)
+        return str(image)
+
+    def _download(self, image: str) -> str:
+        answer = self._session().get(f"{self.glance}/v2/images/{image}/file", stream=True)
+        digest = hashlib.sha256()
+        for chunk in answer.iter_content(CHUNK):
+            digest.update(chunk)
+        return digest.hexdigest()
+
+
+async def demonstrate(spec: Path) -> int:
+    """Run the whole demonstration; returns the exit status."""
+    begun = time.monotonic()
+    loaded = load_spec(spec)
+    make_missing(loaded, required_secrets(loaded.spec, load_catalog(), release_named(loaded.spec.release)))
+    given = read_input(spec)
+    lab, _ = bring_up_lab(given)
+    up = time.monotonic()
+    out.print(f"1  The lab is up: {', '.join(given.loaded.spec.nodes)}  ({up - begun:.0f} s)")
+    async with reach(given.loaded, live=False) as reached:
+        await apply_quietly(given, reached)
+        applied = time.monotonic()
+        out.print(f"2  Planned and applied over SSH: {_running(given)}  ({applied - up:.0f} s)")
+        client = _client(given, lab)
+        content = random.Random(0).randbytes(IMAGE_BYTES)  # noqa: S311 - bytes to compare, no secret
+        image = await _patiently(client.upload, content)
+        out.print(f"3  A client uploaded an image of {IMAGE_BYTES // CHUNK} MiB through {client.glance}")
+        history = await lose_power(given, lab, reached)
+        victim = history.faults()[0].targets[0]
+        out.print(f"4  {victim}, where everything ran, lost power; the others took over")
+    digest = await _patiently(client.download, image)
+    same = digest == hashlib.sha256(content).hexdigest()
+    out.print(f"5  The image was downloaded again, and is {'the same' if same else 'NOT THE SAME'}")
+    out.print()
+    outcome = outcomes(history)[0]
+    for line in closing(outcome, "images"):
+        out.print(line)
+    out.print(f"Each start  {_starts(outcome)}")
+    _farewell(spec, time.monotonic() - begun)
+    return 0 if same else FAILED
+
+
+def _starts(outcome: FaultOutcome) -> str:
+    """Return how long each start took on the node that took over; those that overlap do not add up."""
+    spans = [span for span in outcome.started if span.name == "start" and span.seconds is not None]
+    return ", ".join(f"{span.subject} {span.seconds:.2f} s" for span in spans)
+
+
+async def _patiently(request: Callable[[Any], str], argument: object) -> str:
+    """Make a request of a client, again when it fails, as a patient user would."""
+    reason = ""
+    for attempt in range(1, TRIES + 1):
+        try:
+            return await asyncio.to_thread(request, argument)
+        except Exception as error:  # noqa: BLE001 - whatever a user would see
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            await asyncio.sleep(attempt)
+    raise FindingsError([Finding("demo-client-failed", values={"reason": reason})], exit_status=FAILED)
+
+
+async def apply_quietly(given: Input, reached: Reached) -> None:
+    """Plan and apply without asking; raises FindingsError when a step fails."""
+    with steps("Cluster") as progress:
+        progress("planning")
+        planned = await make(given, reached.world)
+        outcome = await apply_plan(
+            reached.world,
+            planned.design.items,
+            planned.plan,
+            KINDS,
+            directory=state_directory(given.loaded.spec.cloud, os.environ),
+            report=reporter(progress, len(planned.plan.changes)),
+        )
+    if not outcome.complete:
+        raise FindingsError(outcome.findings, exit_status=FAILED)
+
+
+def _running(given: Input) -> str:
+    services = [given.catalog.services[name].title for name in given.loaded.spec.services]
+    return ", ".join(services)
+
+
+def _client(given: Input, lab: Lab) -> ImageClient:
+    addresses = given.loaded.spec.addresses
+    services = given.loaded.spec.services
+    hosts = {name: addresses[services[name].address or ""].sides() for name in ("keystone", SERVICE)}
+    public = {name: sides.get("public", sides.get("internal")) for name, sides in hosts.items()}
+    return ImageClient(
+        lab=lab,
+        keystone=f"http://{public['keystone']}:{given.catalog.services['keystone'].port}/v3",
+        glance=f"http://{public[SERVICE]}:{given.catalog.services[SERVICE].port}",
+        password=given.secrets["identity-admin"].reveal(),
+    )
+
+
+async def lose_power(given: Input, lab: Lab, reached: Reached) -> History:
+    """Cut the power of the node that serves images, and watch until the cluster has settled."""
+    events: list[Event] = []
+    clients = clients_of(given.loaded.spec, given.catalog, given.secrets["identity-admin"])
+    settings = [one for side in clients.values() for one in side if one.service == SERVICE]
+    prefix = lab.argv_in(CLIENT, [])
+    marks = await mark_logs(reached.world.hosts)
+    seen = await pacemaker.view(reached.world, fresh=True)
+    victim = seen.where(SERVICE) if seen else None
+    if seen is None or victim is None:
+        raise FindingsError([Finding("resources-not-running", values=_nothing_runs())], exit_status=FAILED)
+    with steps("Outage") as progress:
+        progress("clients begin")
+        async with watching(settings, events.append, prefix) as watch:
+            await watch.ready()
+            await asyncio.sleep(WATCH_SECONDS)
+            progress(f"{victim} loses power")
+            events.append(FaultEvent(*now(), 1, "power-loss", "injecting", "power loss", (victim,)))
+            await asyncio.to_thread(lab.crash, victim)
+            survivors = {name: host for name, host in reached.world.hosts.items() if name != victim}
+            await _settled(reached, survivors, victim, progress)
+            await _served(events, progress)
+    events += await read_logs(survivors, {name: marks[name] for name in survivors})
+    return History.of(events)
+
+
+async def _served(events: Sequence[Event], progress: Any) -> None:  # noqa: ANN401 - a callback
+    """Wait until the client's requests have been answered for a while."""
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while time.monotonic() < deadline:
+        failed = [one.monotonic for one in events if isinstance(one, Completed) and one.outcome != "ok"]
+        answered = [one.monotonic for one in events if isinstance(one, Completed) and one.outcome == "ok"]
+        if answered and answered[-1] - max(failed, default=0) > WATCH_SECONDS * SECOND:
+            return
+        progress("waiting for the client to be served")
+        await asyncio.sleep(pacemaker.POLL_SECONDS)
+
+
+def _nothing_runs() -> Mapping[str, object]:
+    return {"resources": SERVICE, "seconds": 0, "failures": "none reported"}
+
+
+async def _settled(reached: Reached, survivors: Mapping[str, Any], victim: str, progress: Any) -> None:  # noqa: ANN401
+    world = type(reached.world)(survivors, reached.world.wait_factor)
+    begun = time.monotonic()
+    while True:
+        elapsed = time.monotonic() - begun
+        seen = await pacemaker.view(world, fresh=True)
+        node = seen.where(SERVICE) if seen else None
+        if node not in {None, victim} and seen is not None and victim not in seen.unclean:
+            return
+        if elapsed > SETTLE_SECONDS:
+            values = {
+                "resources": SERVICE,
+                "seconds": SETTLE_SECONDS,
+                "failures": "; ".join(seen.failures if seen else ()),
+            }
+            raise FindingsError([Finding("resources-not-running", values=values)], exit_status=FAILED)
+        progress(f"waiting for {SERVICE}")
+        await asyncio.sleep(pacemaker.POLL_SECONDS)
+
+
+def _farewell(spec: Path, seconds: float) -> None:
+    program = Path(sys.executable).with_name("understudy")
+    with suppress(ValueError):
+        program = program.relative_to(Path.cwd())
+    out.print(f"\nAll of it took {seconds:.0f} s. The lab is left running. Try:")
+    for command, what in (
+        (f"{program} status {spec}", "what runs where"),
+        (f"{program} plan {spec}", "nothing to change: the spec is true"),
+        (f"{program} lab shell {spec} controller-1 crm_mon -1", "the cluster as Pacemaker shows it"),
+        (f"{program} lab crash {spec} controller-2", "another power loss"),
+        (f"{program} lab down {spec}", "take it all down"),
+    ):
+        out.print(f"  sudo {command:60}  # {what}")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the demonstration from the command line."""
+    parser = argparse.ArgumentParser(prog="demo", description=__doc__)
+    parser.add_argument("spec", nargs="?", type=Path, default=SPEC, help="a spec with an Image API")
+    try:
+        return asyncio.run(demonstrate(parser.parse_args(arguments).spec))
+    except FindingsError as error:
+        print_findings(error.findings)
+        return error.exit_status
+    except KeyboardInterrupt:
+        err.print(
+            f"Interrupted. What was started is still there: 'understudy lab down {SPEC}' takes it down."
+        )
+        return 130
+
+
+if __name__ == "__main__":
+    os.chdir(Path(__file__).resolve().parents[3])
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,175 @@
+"""understudy drill and report: break a running cluster on purpose, and judge what happened."""
+
+from datetime import UTC, datetime, time
+from itertools import islice
+from pathlib import Path
+
+from understudy.cli.console import FAILED, err, out, print_json
+from understudy.cli.inputs import read_input
+from understudy.cli.progress import steps
+from understudy.cli.reach import connector, lab_of
+from understudy.drill.export import as_json, as_junit, as_prometheus
+from understudy.drill.faults.aim import random_wishes, read_wishes
+from understudy.drill.history import Event, HistoryError, Recorder, read_history
+from understudy.drill.preflight import Permission
+from understudy.drill.prepare import about_of, prepare
+from understudy.drill.run import Drill
+from understudy.drill.tell import closing
+from understudy.drill.verdicts import Judgement, judge
+from understudy.findings import Finding, FindingsError, Place
+from understudy.report.drill_page import drill_page
+
+MOST_RANDOM = 10_000
+LOOKED_AT = 100
+"""So many random faults are checked beforehand: by then each kind has come."""
+
+
+async def drill(  # noqa: PLR0913 - each is an option of the command
+    spec: Path,
+    /,
+    *faults: str,
+    record: Path | None = None,
+    allow: tuple[str, ...] = (),
+    window: str | None = None,
+    seed: int | None = None,
+    seconds: float | None = None,
+    live: bool = False,
+    json: bool = False,
+) -> int:
+    """Break a running cluster on purpose, watch it as a client would, heal it, and judge what happened.
+
+    Exits with 1 when a verdict is no.
+
+    Parameters
+    ----------
+    spec
+        The spec's file.
+    faults
+        What to do, one after the other: power-loss, power-loss:passive, process-killed:glance-api; several at once
+        with + between them. See the reference of faults.
+    record
+        Where to keep the history, a new file; ``understudy report`` judges it again later.
+    allow
+        On live nodes: the faults that are allowed, by name; nothing else is done there.
+    window
+        Only between these times of day, such as 02:00-04:00.
+    seed
+        Random faults by this seed, instead of named ones, for as long as --seconds says.
+    seconds
+        How long random faults go on.
+    live
+        Drill the real nodes even when a lab of this spec is up.
+    json
+        Print JSON.
+    """
+    given = read_input(spec)
+    lab = None if live else lab_of(given.loaded)
+    password = given.secrets.get("identity-admin")
+    cloud, catalog = given.loaded.spec, given.catalog
+    nodes, site, watchers = prepare(cloud, catalog, connector(given.loaded, lab), lab, password)
+    allowed = None if lab is not None else frozenset(allow)
+    permission = Permission(lab is not None, allowed, _window(window))
+    if seed is None:
+        turns = [read_wishes(text, site.facts) for text in faults or ("power-loss",)]
+    else:
+        chosen = random_wishes(seed, site.facts, in_lab=lab is not None, allowed=allowed or ())
+        turns = [(wish,) for wish in islice(chosen, MOST_RANDOM)]
+    file = record or Path(f"drill-{cloud.cloud}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.jsonl.gz")
+    try:
+        with steps("Drill") as progress:
+            run = Drill(nodes, site, watchers, _nothing, permission, progress, about=about_of(cloud))
+            findings = await run.check([wish for turn in turns[:LOOKED_AT] for wish in turn])
+            if findings:
+                raise FindingsError(findings, exit_status=FAILED)
+            recorder = _recorder(file)
+            run.record = recorder.add
+            try:
+                await run.run(turns, seconds=seconds)
+            finally:
+                recorder.close()
+    finally:
+        await nodes.close()
+    return show(judge(read_history(file)), file, json=json)
+
+
+def _nothing(event: Event) -> None:
+    """Record nothing: while it is checked whether a drill may begin, nothing has happened."""
+    del event
+
+
+def _recorder(file: Path) -> Recorder:
+    if file.exists():
+        raise FindingsError([Finding("file-exists", place=Place(str(file)))])
+    return Recorder(file)
+
+
+def _window(text: str | None) -> tuple[time, time] | None:
+    if text is None:
+        return None
+    try:
+        begin, end = (time.fromisoformat(part) for part in text.split("-"))
+    except ValueError as error:
+        raise FindingsError([Finding("drill-window-wrong", values={"text": text})]) from error
+    return begin, end
+
+
+def show(judgement: Judgement, file: Path, *, json: bool) -> int:
+    """Print a judgement and return the exit status."""
+    if json:
+        print_json({"record": str(file), **as_json(judgement)})
+        return FAILED if judgement.answer == "no" else 0
+    for outcome in judgement.outcomes:
+        for line in closing(outcome):
+            out.print(line)
+        out.print()
+    for verdict in judgement.verdicts:
+        out.print(f"{verdict.answer:8} {verdict.words}")
+        for detail in verdict.details:
+            out.print(f"         {detail}")
+    err.print(f"The record is {file}; 'understudy report {file} --html drill.html' makes a page of it.")
+    return FAILED if judgement.answer == "no" else 0
+
+
+def report(
+    record: Path,
+    /,
+    *,
+    html: Path | None = None,
+    junit: Path | None = None,
+    prometheus: Path | None = None,
+    json: bool = False,
+) -> int:
+    """Judge the record of a drill again, without a cluster, and write it as a page or for other programs.
+
+    Parameters
+    ----------
+    record
+        The record that ``understudy drill`` kept.
+    html
+        Write one self-contained page.
+    junit
+        Write JUnit XML, on which a CI can gate.
+    prometheus
+        Write metrics in Prometheus' text format.
+    json
+        Print JSON.
+    """
+    try:
+        history = read_history(record)
+        if not history.events:
+            raise HistoryError("nothing is recorded in it")  # noqa: TRY301 - the same answer as for what is none
+    except (OSError, HistoryError) as error:
+        values = {"path": record, "reason": str(error)}
+        raise FindingsError(
+            [Finding("history-unreadable", values=values, place=Place(str(record)))]
+        ) from error
+    judgement = judge(history)
+    name = record.name.partition(".")[0]
+    for file, text in (
+        (html, drill_page(history, judgement, name) if html else ""),
+        (junit, as_junit(judgement, name)),
+        (prometheus, as_prometheus(judgement, name)),
+    ):
+        if file is not None:
+            file.write_text(text, encoding="utf-8")
+    return show(judgement, record, json=json)

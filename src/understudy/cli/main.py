@@ -1,0 +1,83 @@
+"""The program: its commands, and what every one of them does with findings and interruption."""
+
+import asyncio
+import sys
+
+from cyclopts import App, CycloptsError
+
+from understudy import __version__
+from understudy.cli import (
+    apply,
+    catalog,
+    check,
+    drill,
+    init,
+    lab,
+    plan,
+    prove_command,
+    render,
+    schema,
+    secrets,
+    status,
+)
+from understudy.cli.console import BAD_INPUT, FAILED, err, findings_json, print_findings, print_json, summary
+from understudy.findings import FindingsError, count
+
+INTERRUPTED = 130
+
+app = App(
+    name="understudy",
+    version=__version__,
+    help="Highly available OpenStack control planes on Pacemaker: derived from one file, proved, applied, rehearsed.",
+    result_action="return_value",
+)
+app.command(init.init)
+app.command(check.check)
+app.command(render.render)
+app.command(plan.plan)
+app.command(apply.apply)
+app.command(status.status)
+app.command(prove_command.prove)
+app.command(drill.drill)
+app.command(drill.report)
+app.command(secrets.secrets)
+app.command(catalog.catalog)
+app.command(schema.schema)
+app.command(lab.app)
+app.register_install_completion_command(name="completion")
+
+
+def main() -> None:
+    """Run one command and leave with its exit status: 0 done, 1 failed, 2 bad input, 3 a change is pending."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command and return its exit status."""
+    try:
+        command, bound, _ = app.parse_args(arguments, exit_on_error=False, print_error=True)
+        result = command(*bound.args, **bound.kwargs)
+        if asyncio.iscoroutine(result):
+            result = asyncio.run(result)
+    except CycloptsError:
+        return BAD_INPUT
+    except FindingsError as error:
+        return _report(error, as_json="--json" in arguments)
+    except KeyboardInterrupt:
+        err.print("Interrupted.")
+        return INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()
+        return FAILED
+    return result if isinstance(result, int) else 0
+
+
+def _report(error: FindingsError, *, as_json: bool) -> int:
+    if as_json:
+        print_json({"findings": findings_json(error.findings)})
+    else:
+        print_findings(error.findings)
+        untouched = " Nothing was touched." if error.exit_status == BAD_INPUT else ""
+        if count(error.findings, "error"):
+            err.print(f"{summary(error.findings)}.{untouched}")
+    return error.exit_status

@@ -1,0 +1,139 @@
+"""understudy status: spec against reality at a glance."""
+
+from pathlib import Path
+
+from rich.table import Table
+
+from understudy.cli.console import FAILED, findings_json, out, print_findings, print_json
+from understudy.cli.inputs import Input, read_input
+from understudy.cli.planning import Planned, make
+from understudy.cli.reach import reach
+from understudy.cli.show_plan import subjects
+from understudy.findings import Finding, FindingsError
+from understudy.formats.cluster import Clone, ids_of
+from understudy.kinds import pacemaker
+from understudy.kinds.pacemaker import ClusterView
+
+
+async def status(spec: Path, /, *, live: bool = False, json: bool = False) -> int:
+    """Show the spec against reality: nodes, what runs where, what differs. Exits with 1 when something is wrong.
+
+    Parameters
+    ----------
+    spec
+        The spec's file.
+    live
+        Look at the real nodes even when a lab of this spec is up.
+    json
+        Print JSON.
+    """
+    given = read_input(spec)
+    planned: Planned | None = None
+    findings: tuple[Finding, ...] = ()
+    async with reach(given.loaded, live=live, missing_is_fine=True) as reached:
+        seen = await pacemaker.view(reached.world)
+        if not reached.missing:
+            try:
+                planned = await make(given, reached.world)
+            except FindingsError as error:  # what cannot be looked at must not hide what can
+                findings = tuple(error.findings)
+    document = _document(given, planned, seen, reached.where, reached.missing)
+    if findings:
+        document |= {"healthy": False, "findings": findings_json(findings)}
+    if json:
+        print_json(document)
+    else:
+        _print(document)
+        print_findings(findings)
+    return 0 if document["healthy"] else FAILED
+
+
+def _document(
+    given: Input, planned: Planned | None, seen: ClusterView | None, where: str, missing: dict[str, str]
+) -> dict[str, object]:
+    nodes = {name: _node(name, seen, missing) for name in given.loaded.spec.nodes}
+    resources = _resources(given, planned, seen)
+    pending = subjects(planned.plan.changes) if planned else []
+    healthy = (
+        seen is not None
+        and seen.quorate
+        and all(state == "online" for state in nodes.values())
+        and all(resource["state"] == "running" for resource in resources)
+        and not pending
+    )
+    return {
+        "cloud": given.loaded.spec.cloud,
+        "where": where,
+        "healthy": healthy,
+        "quorate": bool(seen and seen.quorate),
+        "coordinator": seen.coordinator if seen else None,
+        "nodes": nodes,
+        "resources": resources,
+        "failures": list(seen.failures) if seen else [],
+        "pending": pending,
+        "foreign": list(planned.plan.foreign) if planned else [],
+    }
+
+
+def _node(name: str, seen: ClusterView | None, missing: dict[str, str]) -> str:
+    if seen is not None and name in seen.unclean:
+        return "unclean"
+    if seen is not None and name in seen.standby:
+        return "standby"
+    if seen is not None and name in seen.online:
+        return "online"
+    return f"unreachable: {missing[name]}" if name in missing else "offline"
+
+
+def _resources(given: Input, planned: Planned | None, seen: ClusterView | None) -> list[dict[str, object]]:
+    design = planned.design if planned else given.design()
+    listed: list[dict[str, object]] = []
+    for resource in design.cluster.resources:
+        name = ids_of(resource)[-1]
+        states = [
+            state for state in (seen.resources if seen else ()) if state.resource.partition(":")[0] == name
+        ]
+        running = [state.node for state in states if state.role == "Started" and not state.failed]
+        wanted = len(given.loaded.spec.nodes) if isinstance(resource, Clone) else 1
+        state = "running" if len(running) == wanted else "partly running" if running else "stopped"
+        if len(running) > wanted:
+            state = "running too often"
+        listed.append({"name": name, "state": state, "nodes": running, "wanted": wanted})
+    return listed
+
+
+def _print(document: dict[str, object]) -> None:
+    quorum = "quorate" if document["quorate"] else "NOT QUORATE"
+    verdict = (
+        "[green]all is well[/green]" if document["healthy"] else "[bold red]not as it should be[/bold red]"
+    )
+    out.print(
+        f"{document['cloud']} in {document['where']}: {verdict}; {quorum}, led by {document['coordinator']}."
+    )
+    nodes = document["nodes"]
+    resources = document["resources"]
+    if not isinstance(nodes, dict) or not isinstance(resources, list):
+        raise TypeError(document)
+    table = Table("resource", "state", "on", box=None, pad_edge=False)
+    for resource in resources:
+        style = "" if resource["state"] == "running" else "bold red"
+        table.add_row(
+            resource["name"],
+            f"[{style}]{resource['state']}[/]" if style else "running",
+            " ".join(resource["nodes"]),
+        )
+    out.print()
+    for name, state in nodes.items():
+        out.print(f"{name}  {state}", style="" if state == "online" else "bold red")
+    out.print()
+    out.print(table)
+    for key, title in (
+        ("failures", "Failed operations"),
+        ("pending", "Differs from the spec; 'understudy plan' shows how"),
+        ("foreign", "Not made by understudy, and left alone"),
+    ):
+        lines = document[key]
+        if isinstance(lines, list) and lines:
+            out.print(f"\n{title}:")
+            for line in lines:
+                out.print(f"  {line}")

@@ -1,0 +1,88 @@
+"""Spec against reality at a glance: what cannot be looked at does not hide what can."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from tests.unit.cli.conftest import Understudy
+from tests.unit.kinds.conftest import Cluster
+
+from understudy.cli import status
+from understudy.cli.reach import Reached
+from understudy.findings import Finding, FindingsError
+from understudy.kinds.model import World
+
+CONTROLLERS = ("controller-1", "controller-2", "controller-3")
+KEYSTONE_DOWN = Finding(
+    "keystone-unreachable", values={"url": "http://192.0.2.1:5000/v3", "reason": "refused"}
+)
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
+    """Return a cluster that the command reaches instead of real nodes; what belongs to Keystone cannot be seen."""
+    scripted = Cluster(nodes=CONTROLLERS, online=CONTROLLERS, running={"mariadb": "controller-2"})
+
+    @asynccontextmanager
+    async def reach(*_: object, **__: object) -> AsyncIterator[Reached]:
+        yield Reached(scripted.world(), "live nodes", in_lab=False, missing={})
+
+    async def make(*_: object) -> None:
+        raise FindingsError([KEYSTONE_DOWN], exit_status=1)
+
+    monkeypatch.setattr(status, "reach", reach)
+    monkeypatch.setattr(status, "make", make)
+    return scripted
+
+
+def test_what_cannot_be_looked_at_is_told_beside_the_rest(
+    understudy: Understudy, spec: Path, cluster: Cluster
+) -> None:
+    done = understudy("status", spec, "--json")
+    seen = done.document
+    assert (done.status, seen["healthy"], done.codes) == (1, False, ["keystone-unreachable"])
+    states = {each["name"]: each["state"] for each in seen["resources"]}
+    assert (states["mariadb"], states["keystone"]) == ("running", "stopped")
+    told = understudy("status", spec)
+    assert told.status == 1
+    assert "controller-2" in told.out
+    assert "not as it should be" in told.out
+    assert "keystone-unreachable" in told.err
+
+
+def test_a_resource_that_runs_twice_is_not_well(understudy: Understudy, spec: Path, cluster: Cluster) -> None:
+    cluster.more_running = [("mariadb", "controller-3")]
+    seen = understudy("status", spec, "--json").document
+    assert (
+        next(each for each in seen["resources"] if each["name"] == "mariadb")["state"] == "running too often"
+    )
+
+
+def test_a_node_that_is_not_a_member_is_offline(understudy: Understudy, spec: Path, cluster: Cluster) -> None:
+    cluster.online = CONTROLLERS[:2]
+    assert understudy("status", spec, "--json").document["nodes"]["controller-3"] == "offline"
+
+
+def test_where_there_is_no_cluster(understudy: Understudy, spec: Path, cluster: Cluster) -> None:
+    cluster.formed = False
+    seen = understudy("status", spec, "--json").document
+    assert (seen["quorate"], seen["coordinator"]) == (False, None)
+    assert set(seen["nodes"].values()) == {"offline"}
+
+
+def test_nodes_that_were_not_reached_are_named(
+    understudy: Understudy, spec: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @asynccontextmanager
+    async def reach(*_: object, **__: object) -> AsyncIterator[Reached]:
+        hosts = {name: host for name, host in cluster.world().hosts.items() if name != "controller-3"}
+        yield Reached(
+            World(hosts), "live nodes", in_lab=False, missing={"controller-3": "it does not answer"}
+        )
+
+    cluster.online = CONTROLLERS[:2]
+    monkeypatch.setattr(status, "reach", reach)
+    seen = understudy("status", spec, "--json").document
+    assert seen["nodes"]["controller-3"] == "unreachable: it does not answer"
+    assert "findings" not in seen
