@@ -19,7 +19,7 @@ COMMON = "common"
 
 @cache
 def load_catalog() -> Catalog:
-    """Return every service of the catalog, by name."""
+    """Return every service and every preset of the catalog, by name."""
     projects = _read("projects")
     common = projects.pop(COMMON)
     entries = {}
@@ -31,7 +31,10 @@ def load_catalog() -> Catalog:
         whole["files"] = [_included(file, common) for file in whole.get("files", ())]
         entry = ServiceEntry.model_validate(whole)
         entries[entry.name] = entry
-    return Catalog(services=entries)
+    presets = YAML(typ="safe").load(
+        (resources.files(__package__) / "presets.yaml").read_text(encoding="utf-8")
+    )
+    return Catalog.model_validate({"services": entries, "presets": presets})
 
 
 def _read(folder: str) -> dict[str, Any]:

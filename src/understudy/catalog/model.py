@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from understudy.catalog.presets import Layer, Preset
 from understudy.formats.cluster import OnFail
 from understudy.spec.model import Standby
 
-Layer = Literal["storage", "data", "service"]
 Need = Literal["database", "identity", "messaging", "caching", "balancing"]
 
 
@@ -200,6 +200,7 @@ class ServiceEntry(Model):
 
 
 class Catalog(Model):
-    """All services that are known, by name."""
+    """All services and all shapes of a cluster that are known, by name."""
 
     services: dict[str, ServiceEntry]
+    presets: dict[str, Preset] = Field(default_factory=dict)

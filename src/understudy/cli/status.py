@@ -10,7 +10,7 @@ from understudy.cli.planning import Planned, make
 from understudy.cli.reach import reach
 from understudy.cli.show_plan import subjects
 from understudy.findings import Finding, FindingsError
-from understudy.formats.cluster import Clone, ids_of
+from understudy.formats.cluster import Clone, primitives_of
 from understudy.kinds import pacemaker
 from understudy.kinds.pacemaker import ClusterView
 
@@ -89,17 +89,18 @@ def _resources(given: Input, planned: Planned | None, seen: ClusterView | None) 
     design = planned.design if planned else given.design()
     listed: list[dict[str, object]] = []
     for resource in design.cluster.resources:
-        name = ids_of(resource)[-1]
-        states = [
-            state for state in (seen.resources if seen else ()) if state.resource.partition(":")[0] == name
-        ]
-        running = [state.node for state in states if state.role == "Started" and not state.failed]
         wanted = len(given.loaded.spec.nodes) if isinstance(resource, Clone) else 1
-        state = "running" if len(running) == wanted else "partly running" if running else "stopped"
-        if len(running) > wanted:
-            state = "running too often"
-        listed.append({"name": name, "state": state, "nodes": running, "wanted": wanted})
+        listed += [_resource(primitive.id, wanted, seen) for primitive in primitives_of(resource)]
     return listed
+
+
+def _resource(name: str, wanted: int, seen: ClusterView | None) -> dict[str, object]:
+    states = [state for state in (seen.resources if seen else ()) if state.resource.partition(":")[0] == name]
+    running = [state.node for state in states if state.role == "Started" and not state.failed]
+    state = "running" if len(running) == wanted else "partly running" if running else "stopped"
+    if len(running) > wanted:
+        state = "running too often"
+    return {"name": name, "state": state, "nodes": running, "wanted": wanted}
 
 
 def _print(document: dict[str, object]) -> None:

@@ -1,8 +1,9 @@
 """From spec and catalog to the Pacemaker configuration (pure).
 
-Small blast radius: no groups, no order between services. What must be together is colocated along one chain, storage
-first, then the addresses, then the service; a mandatory order stands only between a file system and what has its data
-on it. Sources: Pacemaker Explained, "Colocation"; OCF agents Filesystem, IPaddr2; fence_redfish(8).
+Small blast radius: no groups, no order between services; a preset may make another shape of it afterwards. What must
+be together is colocated along one chain, storage first, then the addresses, then the service; a mandatory order stands
+only between a file system and what has its data on it. Sources: Pacemaker Explained, "Colocation"; OCF agents
+Filesystem, IPaddr2; fence_redfish(8).
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -17,6 +18,7 @@ from understudy.formats.cluster import (
     ClusterConfiguration,
     Colocation,
     Constraint,
+    Group,
     Location,
     Node,
     Operation,
@@ -24,19 +26,13 @@ from understudy.formats.cluster import (
     Primitive,
     Resource,
     ids_of,
+    primitives_of,
 )
 from understudy.spec.check import SIDE_NETWORK
 from understudy.spec.model import Service, Spec
 
 FENCING_PASSWORD = "/etc/understudy/fencing-password"  # noqa: S105 - a path
 
-PROPERTIES = {
-    "no-quorum-policy": "stop",
-    "cluster-recheck-interval": "60s",
-    "dc-deadtime": "5s",
-    # Recovery must not slow down because the machine is busy; the default of 80 % makes starts wait for one another.
-    "load-threshold": "500%",
-}
 HEALTHY_COPY = 10_000
 """Score that draws an address to a node with a healthy copy of a warm service behind it.
 
@@ -44,11 +40,6 @@ It is above the stickiness of an address, so that one broken copy sends the addr
 below INFINITY, so that several services behind one address do not pull each other down: with INFINITY an address may
 only be where a copy of every one of them runs, and a service that starts nowhere, or two that are broken on different
 nodes, would take the address from all the others. As it is, the address goes where most of them are healthy."""
-RESOURCE_DEFAULTS = {
-    "resource-stickiness": "1000",
-    "migration-threshold": "3",
-    "failure-timeout": "600s",
-}
 STAGE_OF_LAYER = {
     "storage": Phase.CLUSTER_STORAGE,
     "data": Phase.CLUSTER_DATA,
@@ -72,7 +63,7 @@ def service_resource(name: str, service: Service) -> str:
 
 
 def cluster_configuration(cloud: Cloud, digests: Mapping[str, str]) -> ClusterConfiguration:
-    """Return the whole configuration; ``digests`` are those of each service's options."""
+    """Return the whole configuration, before it takes a preset's shape; ``digests`` are of each service's options."""
     resources: tuple[Resource, ...] = (
         *_fencing(cloud.spec),
         *_filesystems(cloud),
@@ -83,8 +74,8 @@ def cluster_configuration(cloud: Cloud, digests: Mapping[str, str]) -> ClusterCo
     return ClusterConfiguration(
         resources=resources,
         constraints=tuple(_constraints(cloud)),
-        properties={"stonith-enabled": str(fencing_on).lower(), **PROPERTIES},
-        resource_defaults=RESOURCE_DEFAULTS,
+        properties={"stonith-enabled": str(fencing_on).lower(), **cloud.preset.properties},
+        resource_defaults=cloud.preset.resource_defaults,
     )
 
 
@@ -100,25 +91,33 @@ def stages(cloud: Cloud, whole: ClusterConfiguration) -> dict[Phase, frozenset[s
     A later stage needs what is made on the one before, such as a directory on a mounted file system or the tables
     of a service; when all of that is there, only the last stage is left to do.
     """
-    phase_of = {id_: _phase(cloud, resource) for resource in whole.resources for id_ in ids_of(resource)}
+    phase_of: dict[str, Phase] = {}
+    for resource in whole.resources:
+        of = {primitive.id: _phase(cloud, primitive.id) for primitive in primitives_of(resource)}
+        phase_of |= {id_: of.get(id_, min(of.values())) for id_ in ids_of(resource)}
     phases = sorted({*phase_of.values(), Phase.CLUSTER})
     return {phase: frozenset(id_ for id_, of in phase_of.items() if of <= phase) for phase in phases}
 
 
-def _phase(cloud: Cloud, resource: Resource) -> Phase:
-    name = ids_of(resource)[-1]
+def _phase(cloud: Cloud, name: str) -> Phase:
     if name in cloud.spec.services:
         return STAGE_OF_LAYER[cloud.entry(name).layer]
     return Phase.CLUSTER_STORAGE
 
 
 def restricted(whole: ClusterConfiguration, ids: Collection[str]) -> ClusterConfiguration:
-    """Return the part of a configuration that is about these resources only."""
+    """Return the part of a configuration that is about these resources only, of groups the members among them."""
     return replace(
         whole,
-        resources=tuple(resource for resource in whole.resources if ids_of(resource)[0] in ids),
+        resources=tuple(_part(resource, ids) for resource in whole.resources if ids_of(resource)[0] in ids),
         constraints=tuple(one for one in whole.constraints if set(_references(one)) <= set(ids)),
     )
+
+
+def _part(resource: Resource, ids: Collection[str]) -> Resource:
+    if isinstance(resource, Group):
+        return replace(resource, primitives=tuple(one for one in resource.primitives if one.id in ids))
+    return resource
 
 
 def _references(constraint: Constraint) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from urllib.parse import quote
 from jinja2 import Environment, StrictUndefined, Template
 
 from understudy.catalog.model import Case, Catalog, ServiceEntry
+from understudy.catalog.presets import Preset
 from understudy.catalog.releases import Release, release_range
 from understudy.design.proxy import BACKEND_OFFSET, fronts
 from understudy.formats.haproxy import render as render_haproxy
@@ -71,6 +72,11 @@ class Cloud:
             if self.release in release_range(case.releases)
             and (not case.distributions or self.spec.distribution in case.distributions)
         ]
+
+    @property
+    def preset(self) -> Preset:
+        """Return the shape that the cluster's configuration is to have."""
+        return self.catalog.presets[self.spec.preset]
 
     def entry(self, name: str) -> ServiceEntry:
         """Return the catalog's entry of a service."""

@@ -11,6 +11,7 @@ from understudy.design.data import data_items
 from understudy.design.items import ClusterResources, Item, Membership, phase_of
 from understudy.design.membership import corosync_conf
 from understudy.design.nodes import configuration_digests, node_items
+from understudy.design.shape import shaped
 from understudy.formats.cluster import ClusterConfiguration
 from understudy.secret import Secret
 from understudy.spec.model import Spec
@@ -28,8 +29,8 @@ class Design:
 def make_design(spec: Spec, catalog: Catalog, release: Release, secret: Callable[[str], Secret]) -> Design:
     """Return the design of a spec that ``check`` found no error in; ``secret`` gives a secret by its name."""
     cloud = Cloud(spec, catalog, release, secret)
-    whole = cluster_configuration(cloud, configuration_digests(cloud))
-    corosync = corosync_conf(spec)
+    whole = shaped(cloud, cluster_configuration(cloud, configuration_digests(cloud)))
+    corosync = corosync_conf(spec, cloud.preset.token)
     membership = Membership(
         cluster_name=spec.cloud,
         nodes=tuple(spec.nodes),

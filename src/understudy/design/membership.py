@@ -7,11 +7,12 @@ CONSENSUS_PER_TOKEN = 1.2
 """corosync.conf(5): the least time for agreeing on a new membership, as a multiple of the token's."""
 
 
-def corosync_conf(spec: Spec) -> str:
-    """Return corosync.conf of a spec.
+def corosync_conf(spec: Spec, token: int) -> str:
+    """Return corosync.conf of a spec; ``token``, in milliseconds, counts where the spec names none.
 
-    The coefficient is 0, so that the token is what the spec says with any number of nodes.
+    The coefficient is 0, so that the token is the same with any number of nodes.
     """
+    token = spec.corosync.token or token
     tie_breaker = spec.quorum.tie_breaker
     configuration = CorosyncConfiguration(
         cluster_name=spec.cloud,
@@ -23,9 +24,9 @@ def corosync_conf(spec: Spec) -> str:
         ),
         crypto_cipher="aes256",
         crypto_hash="sha256",
-        token=spec.corosync.token,
+        token=token,
         token_coefficient=0,
-        consensus=round(spec.corosync.token * CONSENSUS_PER_TOKEN),
+        consensus=round(token * CONSENSUS_PER_TOKEN),
         quorum=Quorum(
             two_node=len(spec.nodes) == 2,
             device=QuorumDevice(host=tie_breaker.host, algorithm=tie_breaker.algorithm)

@@ -113,7 +113,7 @@ def _resource_ids(cib: str) -> set[str]:
     return (
         set()
         if resources is None
-        else {element.get("id", "") for element in resources.iter("primitive", "clone")}
+        else {element.get("id", "") for element in resources.iter("primitive", "group", "clone")}
     )
 
 

@@ -19,6 +19,7 @@ AbsolutePath = Annotated[str, StringConstraints(pattern=r"^/\S*$")]
 MountOption = Annotated[str, StringConstraints(pattern=r"^[^,\s]+$")]
 Scalar = str | int | float | bool
 Standby = Literal["cold", "warm", "balanced"]
+Preset = Literal["independent", "guide"]
 
 
 class Model(BaseModel):
@@ -100,8 +101,9 @@ class Quorum(Model):
 class Corosync(Model):
     """Membership: how fast a silent node is declared dead, and over which networks."""
 
-    token: int = Field(default=1000, ge=300, le=60000)
-    """Milliseconds without a sign of life after which a node counts as lost; agreeing takes 1.2 times as long again."""
+    token: int | None = Field(default=None, ge=300, le=60000)
+    """Milliseconds without a sign of life after which a node counts as lost; agreeing takes 1.2 times as long again.
+    Without it what the preset says: 1000, and 10000 in the guides."""
     links: tuple[Name, ...] = ("management",)
     """Networks that carry the cluster's messages; the second one is used when the first fails."""
 
@@ -201,6 +203,9 @@ class Spec(Model):
     """Distribution of the nodes."""
     region: str = "RegionOne"
     """Keystone region of the endpoints."""
+    preset: Preset = "independent"
+    """Shape of the cluster's configuration. ``independent``: each service for itself; ``guide``: the groups, orders and
+    times of the high availability guides, to compare with."""
     networks: dict[Name, Network] = Field(min_length=1)
     """Networks by name, as prefixes; ``management`` must be among them."""
     nodes: dict[HostName, dict[Name, Address]] = Field(min_length=1)

@@ -1,0 +1,50 @@
+"""Shapes of a cluster's configuration, as data: what the spec's key ``preset`` chooses from."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from understudy.formats.cluster import OrderKind
+
+Layer = Literal["storage", "data", "service"]
+Kind = Literal["address", "storage", "data", "service"]
+
+
+class Model(BaseModel):
+    """Frozen, without unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class Timing(Model):
+    """An operation that Pacemaker runs; times in seconds, without a timeout Pacemaker's own of 20."""
+
+    name: str
+    interval: int = 0
+    timeout: int | None = None
+
+
+class GroupRule(Model):
+    """What is put into one group: the cold services of a layer, behind their addresses and storages."""
+
+    id: str
+    """With ``{service}`` in it, a group for each service."""
+    layer: Layer
+    first: tuple[str, ...] = ()
+    """Services that come first, in this order; the others follow as the spec has them."""
+
+
+class Preset(Model):
+    """One shape."""
+
+    token: int
+    """Milliseconds without a sign of life after which a node counts as lost, unless the spec says so itself."""
+    properties: dict[str, str]
+    """Cluster properties, but for ``stonith-enabled``, which follows the spec."""
+    resource_defaults: dict[str, str] = Field(default_factory=dict)
+    operations: dict[Kind, tuple[Timing, ...]] = Field(default_factory=dict)
+    """Operations by the kind of resource, in place of those of the catalog."""
+    groups: tuple[GroupRule, ...] = ()
+    """Of groups that share an address or a storage, one is made, which is called as the first of them here."""
+    address_before_balancer: OrderKind | None = None
+    """The kind of order that starts the load balancer behind the addresses it serves; none: no order."""
