@@ -9,7 +9,7 @@ from understudy.catalog.model import Catalog
 from understudy.catalog.releases import Release, release_named
 from understudy.design.check import check_against_catalog
 from understudy.design.make import Design, make_design, required_secrets
-from understudy.design.options import check_options
+from understudy.design.options import check_options, check_written_options
 from understudy.findings import Finding, FindingsError, count
 from understudy.secret import Secret
 from understudy.spec.check import check_spec
@@ -69,13 +69,18 @@ def _all_that_shows(error: UnusableSpecError, catalog: Catalog) -> list[Finding]
     findings = list(error.findings)
     if error.rest is not None:
         known = {finding.place for finding in findings}
-        more = [*check_spec(error.rest), *check_against_catalog(error.rest, catalog)]
+        more = [
+            *check_spec(error.rest),
+            *check_against_catalog(error.rest, catalog),
+            *check_written_options(error.rest, catalog),
+        ]
         findings += [finding for finding in more if finding.place not in known]
     return findings
 
 
 def _refuse(findings: list[Finding], loaded: LoadedSpec, catalog: Catalog, *, with_secrets: bool) -> None:
-    """Add what can be said of the secrets although the spec cannot be used, then raise."""
+    """Add what can be said of options and secrets although the spec cannot be used, then raise."""
+    findings += check_written_options(loaded, catalog)
     if with_secrets:
         try:
             names = required_secrets(loaded.spec, catalog, release_named(loaded.spec.release))

@@ -88,7 +88,7 @@ def _of_the_spec(cloud: Cloud, path: str) -> Iterator[tuple[str, str, str]]:
         first = next(iter(cloud.select(cloud.entry(name).files)), None)
         if first is not None and first.path == path:
             for group, options in service.options.items():
-                yield from ((group, option, _text(value)) for option, value in options.items())
+                yield from ((group, option, text_of(value)) for option, value in options.items())
 
 
 def own_files(context: ServiceContext) -> Iterator[File]:
@@ -112,7 +112,8 @@ def _option_values(context: ServiceContext, file: OptionFile) -> Iterator[Option
             yield OptionValue(option.group, option.name, value, option.reason)
 
 
-def _text(value: str | float | bool) -> str:
+def text_of(value: str | float | bool) -> str:
+    """Return an option's value as its file has it."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
