@@ -182,6 +182,10 @@ class ServiceEntry(Model):
     needs: tuple[Need, ...] = ()
     provides: Need | None = None
     port: int | None = None
+    tls: tuple[Case, ...] = ()
+    """When the service can speak TLS itself; otherwise HAProxy has to do it."""
+    tls_port: int | None = None
+    """Its port when it speaks TLS, where that is another one."""
     storage: Literal["required", "optional", "none"] = "none"
     user: tuple[User, ...] = ()
     packages: tuple[Named, ...] = ()

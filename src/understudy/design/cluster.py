@@ -258,8 +258,8 @@ def _chain(cloud: Cloud, name: str, sides: list[str]) -> Iterator[Colocation]:
     """Tie one address to what it must be with: storages, then its sides, then what starts where it is.
 
     Warm services draw it to their healthy copies. They are not ordered before it, so that nothing of them restarts when
-    the address moves, and the address stays while one of them restarts in its place. With balanced ones it is where
-    HAProxy runs, whichever of their copies are healthy.
+    the address moves, and the address stays while one of them restarts in its place. With HAProxy in front
+    of one it is where HAProxy runs, whichever of the copies of balanced services are healthy.
     """
     spec = cloud.spec
     behind = {one: service for one, service in spec.services.items() if service.address == name}
@@ -276,9 +276,10 @@ def _chain(cloud: Cloud, name: str, sides: list[str]) -> Iterator[Colocation]:
             for side in sides:
                 yield _together(side, service_resource(one, service), HEALTHY_COPY)
     balancer = cloud.provider("balancing")
-    if balancer and any(service.standby == "balanced" for service in behind.values()):
-        for side in sides:
-            yield _together(side, service_resource(balancer, spec.services[balancer]))
+    if balancer and any(cloud.proxied(one) for one in behind):
+        # A storage does not follow what is with it, so it is the one that has to be where HAProxy runs.
+        for one in storages[:1] or sides:
+            yield _together(one, service_resource(balancer, spec.services[balancer]))
 
 
 def _together(resource: str, with_resource: str, score: int = INFINITY) -> Colocation:

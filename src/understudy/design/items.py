@@ -356,13 +356,18 @@ class Schema(Item):
 
 @dataclass(frozen=True)
 class IdentityAccess:
-    """How to reach Keystone as administrator: ``url`` is its internal v3 URL."""
+    """How to reach Keystone as administrator: ``url`` is its internal v3 URL.
+
+    ``authority`` are certificates in PEM, one of which must have signed that of an ``https`` URL; empty: those that
+    this machine trusts.
+    """
 
     url: str
     user: str
     project: str
     password: Secret
     region: str
+    authority: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,9 @@ Source: Identity API v3 reference (users, projects, roles, services, endpoints).
 
 import asyncio
 import re
+import ssl
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
@@ -17,6 +19,7 @@ from understudy.kinds.common import Irreversible, expect, items_of
 from understudy.kinds.model import Change, Difference, World
 
 if TYPE_CHECKING:
+    import requests
     from keystoneauth1.session import Session
 
 ANSWER_SECONDS = 90
@@ -85,11 +88,32 @@ async def connect(world: World, access: IdentityAccess) -> IdentityApi:
         project_domain_id="default",
         reauthenticate=True,
     )
-    session = Session(auth=login, timeout=REQUEST_SECONDS)
+    session = Session(
+        auth=login, timeout=REQUEST_SECONDS, session=_forwarded_session(access, url.hostname or "")
+    )
     await asyncio.to_thread(session.get_token)
     api = IdentityApi(session, endpoint)
     world.notes[key] = api
     return api
+
+
+def _forwarded_session(access: IdentityAccess, host: str) -> "requests.Session":
+    """Return what sends requests over a forwarded port: a certificate is to be that of the host behind the port."""
+    import requests  # noqa: PLC0415 - comes with keystoneauth, and takes as long
+
+    context = ssl.create_default_context(cadata=access.authority or None)
+    context.check_hostname = False  # the name is compared by urllib3, for it is not that of the connection
+
+    class Forwarded(requests.adapters.HTTPAdapter):
+        def init_poolmanager(self, *args: Any, **options: Any) -> None:  # noqa: ANN401
+            super().init_poolmanager(*args, ssl_context=context, assert_hostname=host, **options)
+
+        def cert_verify(self, *_: object) -> None:
+            """Leave to the context which authorities count."""
+
+    session = requests.Session()
+    session.mount("https://", Forwarded())
+    return session
 
 
 async def _forward(world: World, address: str, port: int) -> int:
@@ -159,7 +183,7 @@ class ServiceUserKind(Irreversible):
         """Tell whether the user can log in to the project, which needs the right password and a role in it."""
         from keystoneauth1.exceptions import Unauthorized  # noqa: PLC0415
 
-        access = IdentityAccess(item.access.url, item.name, item.project, item.password, item.access.region)
+        access = replace(item.access, user=item.name, project=item.project, password=item.password)
         own = World(world.hosts, world.wait_factor, {})
         own.notes.update({key: value for key, value in world.notes.items() if not key.startswith(_NOTE)})
         try:
