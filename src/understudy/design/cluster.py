@@ -40,6 +40,8 @@ It is above the stickiness of an address, so that one broken copy sends the addr
 below INFINITY, so that several services behind one address do not pull each other down: with INFINITY an address may
 only be where a copy of every one of them runs, and a service that starts nowhere, or two that are broken on different
 nodes, would take the address from all the others. As it is, the address goes where most of them are healthy."""
+LOG_IN_NEEDS = frozenset({"identity", "balancing"})
+"""What has to run before users are made, who have to be there before the other services start."""
 STAGE_OF_LAYER = {
     "storage": Phase.CLUSTER_STORAGE,
     "data": Phase.CLUSTER_DATA,
@@ -86,7 +88,7 @@ def with_nodes(whole: ClusterConfiguration, spec: Spec) -> ClusterConfiguration:
 
 
 def stages(cloud: Cloud, whole: ClusterConfiguration) -> dict[Phase, frozenset[str]]:
-    """Return the resources by stage, each with those before it: storage, then databases and brokers, then everything.
+    """Return the resources by stage, each with those before it: storage, databases and brokers, Keystone, everything.
 
     A later stage needs what is made on the one before, such as a directory on a mounted file system or the tables
     of a service; when all of that is there, only the last stage is left to do.
@@ -101,7 +103,8 @@ def stages(cloud: Cloud, whole: ClusterConfiguration) -> dict[Phase, frozenset[s
 
 def _phase(cloud: Cloud, name: str) -> Phase:
     if name in cloud.spec.services:
-        return STAGE_OF_LAYER[cloud.entry(name).layer]
+        entry = cloud.entry(name)
+        return Phase.CLUSTER_IDENTITY if entry.provides in LOG_IN_NEEDS else STAGE_OF_LAYER[entry.layer]
     return Phase.CLUSTER_STORAGE
 
 

@@ -306,9 +306,17 @@ def _named(collection: Sequence[Any], name: str) -> str | None:
 
 
 async def _ensure(api: IdentityApi, collection: str, name: str, more: Mapping[str, object]) -> str:
-    found = (await api.get(f"/{collection}?name={name}"))[collection]
+    path = f"/{collection}?name={name}"
+    found = (await api.get(path))[collection]
     if found:
         return str(found[0]["id"])
     singular = collection.removesuffix("s")
-    answer = await api.send("POST", f"/{collection}", {singular: {"name": name, **more}})
+    try:
+        answer = await api.send("POST", f"/{collection}", {singular: {"name": name, **more}})
+    except FindingsError:
+        # Users are made side by side, so another one may have been faster.
+        found = (await api.get(path))[collection]
+        if not found:
+            raise
+        return str(found[0]["id"])
     return str(answer[singular]["id"])
