@@ -9,6 +9,8 @@ from understudy.catalog.load import load_catalog
 from understudy.catalog.model import Catalog
 from understudy.catalog.releases import Release, release_named
 from understudy.design.check import check_against_catalog
+from understudy.design.consistency import check_consistency
+from understudy.design.context import Cloud
 from understudy.design.make import Design, make_design, required_secrets
 from understudy.design.options import check_options, check_written_options
 from understudy.findings import Finding, FindingsError, count
@@ -29,6 +31,10 @@ class Input:
     release: Release
     secrets: dict[str, Secret]
     warnings: tuple[Finding, ...]
+
+    def cloud(self) -> Cloud:
+        """Return all inputs of the design."""
+        return Cloud(self.loaded.spec, self.catalog, self.release, self.secret())
 
     def design(self) -> Design:
         """Return the design of the spec."""
@@ -63,6 +69,7 @@ def read_input(path: Path, *, with_secrets: bool = True, only_shows: bool = Fals
     else:
         secrets = {name: Secret(f"<{name}>") for name in (*names, "fencing")}
     findings += check_options(loaded, catalog, release)
+    findings += check_consistency(loaded, catalog, release)
     if count(findings, "error"):
         raise FindingsError(_sorted(findings))
     return Input(path, loaded, catalog, release, secrets, tuple(_sorted(findings)))

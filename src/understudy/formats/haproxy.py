@@ -66,6 +66,12 @@ def render(fronts: Sequence[Front]) -> str:
     return "\n".join([GLOBAL, *("\n".join(_listen(front)) + "\n" for front in fronts)])
 
 
+def binds_of(text: str) -> frozenset[str]:
+    """Return everything that a configuration listens on, as ``host:port``; options of ``bind`` are left out."""
+    lines = (line.split() for line in text.splitlines())
+    return frozenset(words[1] for words in lines if len(words) > 1 and words[0] == "bind")
+
+
 def _listen(front: Front) -> Iterator[str]:
     if not front.addresses or not front.servers:
         raise ValueError(f"{front.name} has no address or no server")

@@ -250,9 +250,11 @@ class EndpointKind(Irreversible):
         if not seen["known"]:
             return Change(item, (Difference(name, "not known yet", item.url),), observed, reversible=False)
         current = seen["endpoint"]
-        if current is not None and current["url"] == item.url:
+        if current is not None and current["url"] == item.url and current["enabled"]:
             return None
-        before = current["url"] if current else None
+        before = None
+        if current is not None:
+            before = current["url"] if current["enabled"] else f"{current['url']} (disabled)"
         impact = (
             "" if current is None else f"clients of {item.service_type} {item.interface} use the new address"
         )
@@ -269,7 +271,8 @@ class EndpointKind(Irreversible):
             body = {"name": item.service_name, "type": item.service_type, "enabled": True}
             service = (await api.send("POST", "/services", {"service": body}))["service"]["id"]
         if state["endpoint"] is not None:
-            await api.send("PATCH", f"/endpoints/{state['endpoint']['id']}", {"endpoint": {"url": item.url}})
+            body = {"url": item.url, "enabled": True}
+            await api.send("PATCH", f"/endpoints/{state['endpoint']['id']}", {"endpoint": body})
             return
         body = {
             "service_id": service,
@@ -287,17 +290,20 @@ def _endpoint_state(item: Endpoint, found: Mapping[str, list[Any]]) -> dict[str,
         (one for one in services if one["name"] == item.service_name), services[0] if services else None
     )
     ours = [
-        {"id": endpoint["id"], "url": endpoint["url"]}
-        for endpoint in found["endpoints"]
+        {"id": endpoint["id"], "url": endpoint["url"], "enabled": endpoint.get("enabled", True)}
+        for endpoint in sorted(found["endpoints"], key=lambda one: str(one["id"]))
         if service is not None
         and endpoint["service_id"] == service["id"]
         and endpoint["interface"] == item.interface
         and endpoint.get("region_id") == item.access.region
     ]
+    # Of several, the one that is right is ours; the others are somebody else's, and told.
+    chosen = next((one for one in ours if one["url"] == item.url), ours[0] if ours else None)
     return {
         "known": True,
         "service": service["id"] if service else None,
-        "endpoint": ours[0] if ours else None,
+        "endpoint": chosen,
+        "others": [one for one in ours if one is not chosen and one["enabled"]],
     }
 
 
