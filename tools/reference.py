@@ -37,6 +37,7 @@ DOMAINS = {
     "consistency": "Layers that disagree",
     "formats": "Languages that are read and written",
     "hosts": "Reaching nodes and working on them",
+    "tls": "TLS",
     "plan": "Plans and applies",
     "cluster": "The cluster",
     "proof": "The proof",

@@ -383,7 +383,7 @@ class IdentityAccess:
     project: str
     password: Secret
     region: str
-    authority: str = ""
+    authority: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
