@@ -50,6 +50,10 @@ def calls_of(stdin: bytes) -> list[dict[str, Any]]:
     return calls
 
 
+USUAL_SECONDS = 30.0
+"""How long a call may take that says nothing about it."""
+
+
 @dataclass(frozen=True)
 class _Waiting:
     call: dict[str, Any]
@@ -71,14 +75,15 @@ class Node:
         """Return the node's name."""
         return self.host.name
 
-    async def ask(self, do: str, *, limit: float = 30.0, **arguments: object) -> Any:  # noqa: ANN401 - JSON
-        """Have one call of the node's script answered; ``limit`` is in seconds.
+    async def ask(self, do: str, *, limit: float | None = None, **arguments: object) -> Any:  # noqa: ANN401 - JSON
+        """Have one call of the node's script answered; ``limit`` is in seconds, on the node too where it is given.
 
         Raises FindingsError (exit status 1) when the node refuses it or cannot be reached.
         """
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Any] = loop.create_future()
-        self._waiting.append(_Waiting({"do": do, **arguments}, limit, answer))
+        call = {"do": do, **arguments} if limit is None else {"do": do, "limit": limit, **arguments}
+        self._waiting.append(_Waiting(call, limit or USUAL_SECONDS, answer))
         if len(self._waiting) == 1:
             task = loop.create_task(self._send())
             self._sending.add(task)
