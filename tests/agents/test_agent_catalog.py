@@ -27,6 +27,9 @@ PUBLISHED: dict[str, Any] = YAML(typ="safe").load((HERE / "published.yaml").read
 ENTRIES = {path.stem: YAML(typ="safe").load(path.read_text()) for path in sorted(SERVICES.glob("*.yaml"))}
 DATA_OF = {name: entry["agent"] for name, entry in ENTRIES.items() if entry.get("agent")}
 NAMES = sorted(name for service, data in DATA_OF.items() for name in (service, *data.get("aliases", ())))
+DAEMONS = sorted(
+    name for s, data in DATA_OF.items() if "launch" in data for name in (s, *data.get("aliases", ()))
+)
 ACTIONS = {"start", "stop", "status", "monitor", "validate-all", "meta-data"}
 
 
@@ -84,7 +87,7 @@ def test_published_parameters(ocf_root: Path, name: str) -> None:
         assert found[parameter] == ("" if parameter in PUBLISHED["derived"] else expected), parameter
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", DAEMONS)
 def test_nothing_installed(ocf_root: Path, name: str, tmp_path: Path) -> None:
     """Without program, option file and user a probe finds nothing, a stop is done, a start says what is missing."""
     missing = {"OCF_RESKEY_config": str(tmp_path / "none.conf"), "OCF_RESKEY_user": "no-such-user"}

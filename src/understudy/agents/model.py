@@ -41,7 +41,7 @@ class Listen(Model):
     host_options: tuple[Option, ...] = ()
     port_options: tuple[Option, ...] = ()
     tls_options: tuple[Option, ...] = ()
-    """Options that are true, or name something such as a certificate, where the service itself speaks TLS."""
+    """Options that are true where the service itself speaks TLS."""
     port: int
     """The port where no option is set."""
     port_parameter: str = "bind_port"
@@ -93,6 +93,21 @@ class Parameter(Model):
     """Of several paths the first that exists counts."""
 
 
+class Leaves(Model):
+    """What is left on the node when the service has ended, by the beginnings of its names."""
+
+    namespaces: tuple[str, ...] = ()
+    """Network namespaces, with all processes in them."""
+    bridges: tuple[str, ...] = ()
+    """Bridges of the kernel."""
+    tunnels: tuple[str, ...] = ()
+    """Interfaces on those bridges that go with them."""
+    switch_ports: tuple[str, ...] = ()
+    """Ports of Open vSwitch."""
+    chains: bool = False
+    """Chains in the node's own packet filter."""
+
+
 class Timeouts(Model):
     """Advertised times in seconds."""
 
@@ -110,19 +125,24 @@ class AgentData(Model):
     description: str
     aliases: tuple[str, ...] = ()
     """Other names under which an agent for the service was published."""
-    user: str
-    config: str
+    user: str = ""
+    config: str = ""
     """The service's option file."""
     config_files: tuple[str, ...] = ("config",)
     """Parameters with option files, in the order in which the service reads them."""
-    launch: dict[str, Launch]
-    """By name; the first one is the default."""
+    launch: dict[str, Launch] = Field(default_factory=dict)
+    """By name; the first one is the default. None: there is no daemon, the resource stands for what others leave."""
     listen: Listen | None = None
     serving: Serving | None = None
     api: Api | None = None
     dependencies: Dependencies = Dependencies()
     connected: bool = False
     """A service without an address, which serves as long as it holds a connection to its message broker."""
+    credentials: str = ""
+    """The group with the service's credentials, where the service itself does not depend on Keystone."""
+    heartbeat: str = ""
+    """The name (``binary``) of an agent of Neutron in the Networking API, which shows whether Neutron hears it."""
+    leaves: Leaves | None = None
     settle: float = 3.0
     """Seconds that a service without an address and without a broker has to live to count as started."""
     parameters: dict[str, Parameter] = Field(default_factory=dict)
@@ -130,8 +150,10 @@ class AgentData(Model):
 
     @model_validator(mode="after")
     def _fits(self) -> "AgentData":
-        if not self.launch:
+        if not self.launch and not self.leaves:
             raise ValueError("there is no way to launch it")
+        if self.launch and not (self.user and self.config):
+            raise ValueError("a service that is launched has a user and an option file")
         if bool(self.listen) != bool(self.serving):
             raise ValueError("listen and serving go together")
         if self.connected and (self.listen or not self.dependencies.messaging):

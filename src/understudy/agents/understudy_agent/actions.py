@@ -73,7 +73,18 @@ def _monitor_deeply(service: Service, process: Process, deadline: Deadline) -> i
         trouble = serving.unconnected(service, process)
         if trouble:
             raise Failure(ocf.ERR_GENERIC, trouble)
+    if "heartbeat" in service.data:
+        return _monitor_heartbeat(service, deadline)
     return _monitor_api(service, deadline) if "api" in service.data else ocf.SUCCESS
+
+
+def _monitor_heartbeat(service: Service, deadline: Deadline) -> int:
+    from . import heartbeat
+
+    trouble, own_fault = heartbeat.unheard(service, deadline.within(deadline.left() * 0.8))
+    if trouble and own_fault:
+        raise Failure(ocf.ERR_GENERIC, trouble)
+    return _degraded(service, trouble) if trouble else ocf.SUCCESS
 
 
 def _monitor_api(service: Service, deadline: Deadline) -> int:
@@ -207,6 +218,10 @@ def stop(service: Service) -> int:
     from . import stopping
 
     remark = stopping.stop(service, Identity(service))
+    if "leaves" in service.data:
+        from . import dataplane
+
+        dataplane.after_stop(service)
     say(f"{service.name} {remark}")
     return ocf.SUCCESS
 

@@ -113,12 +113,18 @@ def _ask_broker(url: Url, deadline: Deadline) -> None:
     amqp.ask(url, deadline, secure=bool(url.query))
 
 
+def identity_section(service: Service) -> str:
+    """Return the group of the option file with the service's credentials, empty if there is none."""
+    section = service.data.get("dependencies", {}).get("identity", "") or service.data.get("credentials", "")
+    return str(section)
+
+
 def identity_url(service: Service) -> str:
     """Return the root of the Keystone that the service is told to use, empty if there is none."""
     for name in ("os_auth_url", "keystone_get_token_url"):
         if service.given(name):
             return without_version(service.given(name))
-    section = service.data.get("dependencies", {}).get("identity", "")
+    section = identity_section(service)
     if not section:
         return ""
     options = service.configuration

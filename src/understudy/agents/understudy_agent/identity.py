@@ -7,7 +7,7 @@ import time
 
 from . import http, net, processes
 from .config import join_address
-from .dependencies import identity_target, identity_url
+from .dependencies import identity_section, identity_target, identity_url
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def credentials(service: Service, *, own: bool) -> Credentials | None:
     if root and all(given):
         domains = [service.given(f"os_{kind}_domain_name") or "Default" for kind in ("user", "project")]
         return Credentials(root, given[0], given[1], given[2], (domains[0], domains[1]))
-    section = service.data.get("dependencies", {}).get("identity", "")
+    section = identity_section(service)
     if not (own and root and section):
         return None
     options = service.configuration
@@ -66,7 +66,7 @@ def credentials(service: Service, *, own: bool) -> Credentials | None:
 
 def _own_root(service: Service) -> str:
     """Return the root of the service itself where it is the one that issues tokens."""
-    if not service.data["api"].get("issues_tokens"):
+    if not service.data.get("api", {}).get("issues_tokens"):
         return ""
     host, port, secure = service.target()
     return f"{'https' if secure else 'http'}://{join_address(host, port)}"
@@ -83,22 +83,29 @@ class Token:
 
 def request(service: Service, who: Credentials, deadline: Deadline) -> int:
     """GET the API as ``who`` and return the status. A token that is not taken is replaced once."""
+    return ask_with_token(service, who, service.target(), str(service.data["api"]["path"]), deadline).status
+
+
+def ask_with_token(
+    service: Service, who: Credentials, target: tuple[str, int, bool], path: str, deadline: Deadline
+) -> http.Answer:
+    """GET a path, in which ``{project}`` stands for the project's id. A token that is not taken is replaced once."""
     cache = service.state_file("token")
     token = _kept(cache, who)
     fresh = token is None
     if token is None:
         token = _issue(cache, who, deadline)
-    status = _get(service, token, deadline)
-    if status == 401 and not fresh:
+    answer = _get(target, path, token, deadline)
+    if answer.status == 401 and not fresh:
         processes.remove(cache)
-        status = _get(service, _issue(cache, who, deadline), deadline)
-    return status
+        answer = _get(target, path, _issue(cache, who, deadline), deadline)
+    return answer
 
 
-def _get(service: Service, token: Token, deadline: Deadline) -> int:
-    path = str(service.data["api"]["path"]).replace("{project}", token.project)
+def _get(target: tuple[str, int, bool], path: str, token: Token, deadline: Deadline) -> http.Answer:
+    path = path.replace("{project}", token.project)
     try:
-        return http.ask(service.target(), path, deadline, {"X-Auth-Token": token.value}).status
+        return http.ask(target, path, deadline, {"X-Auth-Token": token.value})
     except net.NoAnswer as error:
         raise ApiError(f"GET {path}: {error.text}") from None
 

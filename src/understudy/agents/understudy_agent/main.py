@@ -42,8 +42,17 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         return ocf.ERR_GENERIC
 
 
+def _actions(service: Service) -> Mapping[str, Callable[[Service], int]]:
+    if service.modes:
+        return ACTIONS
+    from . import dataplane
+
+    own = {"start": dataplane.start, "stop": dataplane.stop, "monitor": dataplane.monitor}
+    return {**own, "status": dataplane.monitor, "validate-all": lambda _: ocf.SUCCESS}
+
+
 def _run(service: Service, action: str) -> int:
-    known = ACTIONS.get(action)
+    known = _actions(service).get(action)
     if known:
         return known(service)
     from . import metadata

@@ -42,7 +42,7 @@ def document(service: Service) -> str:
 
 def can_reload(service: Service) -> bool:
     """Return whether the service, launched as usual, can read its options again."""
-    return "reload" in next(iter(service.modes.values()))
+    return "reload" in next(iter(service.modes.values()), ())
 
 
 def _parameter(service: Service, name: str, kind: str, description: str, *, reloads: bool) -> list[str]:

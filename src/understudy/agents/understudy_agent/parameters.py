@@ -101,10 +101,30 @@ CONNECTIONS: dict[str, tuple[str, str]] = {
     "zeromq": ("boolean", "Whether messages go without a broker, so that none is asked."),
 }
 
+HEARTBEAT: dict[str, tuple[str, str]] = {
+    "network_api_url": (
+        "string",
+        (
+            "The URL of the Networking API, which the monitor asks whether Neutron hears the agent, with the "
+            "credentials in the service's own option file. Default: it is not asked."
+        ),
+    ),
+}
+LEAVES: dict[str, tuple[str, str]] = {
+    "dataplane": (
+        "string",
+        (
+            "What a stop does with what the agent has made for its tenants on the node: keep, where the resource "
+            "neutron-dataplane takes it away, so that traffic flows on while the agent is started again. "
+            "Default: it is taken away."
+        ),
+    ),
+}
+
 
 def described(service: Service) -> dict[str, tuple[str, str]]:
     """Return type and description of all parameters of a service, in the order for a person."""
-    found = dict(COMMON)
+    found = dict(COMMON) if service.modes else {}
     if service.listens:
         found.update(ADDRESS)
     if any("uwsgi_ini" in "".join(mode["arguments"]) for mode in service.modes.values()):
@@ -113,10 +133,16 @@ def described(service: Service) -> dict[str, tuple[str, str]]:
         found.update(CREDENTIALS)
     if "dependencies" in service.data:
         found.update(CONNECTIONS)
+    if "heartbeat" in service.data:
+        found.update(HEARTBEAT)
+    if service.modes and "leaves" in service.data:
+        found.update(LEAVES)
     own: dict[str, Any] = service.data.get("parameters", {})
     for name, words in own.items():
         known = found.get(name, ("string", ""))
         found[name] = (words.get("type", known[0]), words.get("description", known[1]))
+    if not service.modes:
+        return found
     kind, text = found["launch"]
     found["launch"] = kind, text.format(modes=", ".join(service.modes))
     return found

@@ -121,10 +121,11 @@ class Identity:
 def _without_title(arguments: list[str]) -> list[str]:
     """Return the command line that a title has taken the place of, as Neutron's workers write it.
 
-    Such a title is ``neutron-server: api worker (/usr/bin/python3 /usr/bin/neutron-server --config-file=...)``.
+    Such a title is ``neutron-server: api worker (/usr/bin/python3 /usr/bin/neutron-server --config-file=...)``, that of
+    an agent ``neutron-l3-agent (/usr/bin/python3 ...)``.
     """
     title = arguments[0]
-    if len(arguments) == 1 and ": " in title and title.rstrip().endswith(")"):
+    if len(arguments) == 1 and " (" in title and title.rstrip().endswith(")"):
         return title.partition("(")[2].rstrip().rstrip(")").split(" ") or arguments
     return arguments
 

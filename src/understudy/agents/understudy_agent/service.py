@@ -53,7 +53,8 @@ class Service:
         self.name = name
         self.data = data
         self.environ = environ
-        self.modes: dict[str, Any] = data["launch"]
+        self.modes: dict[str, Any] = data.get("launch", {})
+        """How it can be launched; nothing for a resource without a daemon."""
         self.mode_name = self._choose_mode()
         self.mode: dict[str, Any] = self.modes.get(self.mode_name, {})
         self._configuration: config.Configuration | None = None
@@ -66,7 +67,7 @@ class Service:
         for name, mode in self.modes.items():
             if binary == os.path.basename(mode["binary"]):
                 return name
-        return next(iter(self.modes))
+        return next(iter(self.modes), "")
 
     def given(self, name: str) -> str:
         """Return the value of a parameter that the resource sets, empty where it does not."""
@@ -163,8 +164,7 @@ class Service:
 
     def tls(self) -> bool:
         """Return whether the service itself speaks TLS."""
-        option = self._option("tls_options")
-        return bool(self.given("tls_certificate")) or option.lower() not in ("", "false", "no", "off", "0")
+        return bool(self.given("tls_certificate")) or config.is_true(self._option("tls_options"))
 
     def target(self) -> tuple[str, int, bool]:
         """Return where to ask it: host, port, TLS or not."""

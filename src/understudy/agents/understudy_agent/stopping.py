@@ -110,3 +110,4 @@ def _clean(service: Service) -> None:
     processes.remove(service.pid_file)
     processes.remove(service.state_file("token"))
     serving.forget(service)
+    processes.remove(service.state_file("unheard"))
