@@ -59,10 +59,17 @@ def _merged(project: Mapping[str, Any], service: Mapping[str, Any]) -> dict[str,
 
 
 def _files(files: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the files with the options of one path and range of releases together."""
-    together: dict[tuple[str, str], dict[str, Any]] = {}
+    """Return the files with the options of one path, range of releases and set of metadata together.
+
+    A file without a set of its own takes that of the file before it with the same path.
+    """
+    together: dict[tuple[str, str, str], dict[str, Any]] = {}
+    sets: dict[tuple[str, str], str] = {}
     for file in files:
-        known = together.setdefault((file["path"], file.get("releases", "")), {**file, "options": []})
+        spot = (file["path"], file.get("releases", ""))
+        options_of = sets.setdefault(spot, file.get("options_of", ""))
+        options_of = file.get("options_of", options_of)
+        known = together.setdefault((*spot, options_of), {**file, "options": []})
         known["options"] = [*known["options"], *file.get("options", ())]
     return list(together.values())
 

@@ -8,11 +8,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from understudy.catalog.presets import Layer, Preset
+from understudy.catalog.presets import Layer, Place, Preset
 from understudy.formats.cluster import OnFail
 from understudy.spec.model import Standby
 
-Need = Literal["database", "identity", "messaging", "caching", "balancing"]
+Need = Literal["database", "identity", "messaging", "caching", "balancing", "dataplane", "layer2"]
 
 
 class Model(BaseModel):
@@ -167,6 +167,15 @@ class Resource(Model):
     meta: dict[str, str] = Field(default_factory=dict)
 
 
+class Layer2(Model):
+    """What others of the Networking service need to know of its layer-2 agent."""
+
+    mechanism_driver: str
+    """Its name for ML2, and of the driver with which the agents plug their ports."""
+    tunnels: tuple[str, ...]
+    """Types of tenant networks that it can tunnel."""
+
+
 class ServiceEntry(Model):
     """One service of the catalog."""
 
@@ -181,11 +190,15 @@ class ServiceEntry(Model):
     """It must never run twice, so that it waits for fencing."""
     needs: tuple[Need, ...] = ()
     provides: Need | None = None
+    place: Place = "controllers"
+    """The nodes that it runs on."""
+    external_network: bool = False
+    """Whether it serves routers, which need the external network."""
+    answers_dhcp: bool = False
+    """Whether it gives instances their addresses."""
+    layer2: Layer2 | None = None
+    """What it is to the other agents of the Networking service, for a layer-2 agent."""
     port: int | None = None
-    tls: tuple[Case, ...] = ()
-    """When the service can speak TLS itself; otherwise HAProxy has to do it."""
-    tls_port: int | None = None
-    """Its port when it speaks TLS, where that is another one."""
     storage: Literal["required", "optional", "none"] = "none"
     user: tuple[User, ...] = ()
     packages: tuple[Named, ...] = ()

@@ -7,6 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from understudy.formats.cluster import OrderKind
 
 Layer = Literal["storage", "data", "service"]
+Place = Literal["controllers", "network"]
+"""Where a service runs: on all nodes of the spec, or on its network nodes."""
 Kind = Literal["address", "storage", "data", "service"]
 
 
@@ -30,6 +32,7 @@ class GroupRule(Model):
     id: str
     """With ``{service}`` in it, a group for each service."""
     layer: Layer
+    place: Place = "controllers"
     first: tuple[str, ...] = ()
     """Services that come first, in this order; the others follow as the spec has them."""
 

@@ -3,7 +3,7 @@
 import json as json_text
 from pathlib import Path
 
-from understudy.cli.console import CHANGE_PENDING, findings_json, out, print_findings, print_json
+from understudy.cli.console import CHANGE_PENDING, out, print_findings, print_json
 from understudy.cli.inputs import read_input
 from understudy.cli.planning import make
 from understudy.cli.progress import steps
@@ -49,10 +49,9 @@ async def plan(
     if save is not None:
         _save(made, save)
     if json:
-        found = findings_json(planned.disagreements)
-        print_json({"where": reached.where, **made.as_json(), "findings": found})
+        print_json({"where": reached.where, **made.as_json()})
     else:
-        print_findings((*given.warnings, *planned.disagreements))
+        print_findings(given.warnings)
         print_plan(made, reached.where, len(given.loaded.spec.nodes))
     return CHANGE_PENDING if exit_code and not made.empty else 0
 

@@ -3,16 +3,13 @@
 from dataclasses import dataclass, replace
 
 from understudy.cli.inputs import Input
-from understudy.design.consistency import layers_of
 from understudy.design.items import ClusterResources
 from understudy.design.make import Design
-from understudy.findings import Finding
 from understudy.formats.cib import load
 from understudy.kinds import pacemaker
 from understudy.kinds.consequences import foretell, notices
 from understudy.kinds.model import World
 from understudy.kinds.registry import KINDS
-from understudy.plan.layers import observed_disagreements
 from understudy.plan.make import make_plan
 from understudy.plan.model import Plan
 from understudy.plan.observe import observe
@@ -20,18 +17,16 @@ from understudy.plan.observe import observe
 
 @dataclass(frozen=True)
 class Planned:
-    """A plan with the design it came from, and where the layers disagree now."""
+    """A plan with the design it came from."""
 
     plan: Plan
     design: Design
-    disagreements: tuple[Finding, ...] = ()
 
 
 async def make(given: Input, world: World) -> Planned:
     """Observe, compare, and foretell what Pacemaker will do and what clients will notice."""
     design = given.design()
-    observations = await observe(world, design.items, KINDS)
-    plan = make_plan(given.loaded.spec.cloud, design.items, observations, KINDS)
+    plan = make_plan(given.loaded.spec.cloud, design.items, await observe(world, design.items, KINDS), KINDS)
     actions = await foretell(world, plan.changes)
     clients = next((item.clients_of for item in design.items if isinstance(item, ClusterResources)), {})
     missed = notices(actions, clients)
@@ -39,10 +34,7 @@ async def make(given: Input, world: World) -> Planned:
     notes += [f"Clients miss {words}." for words in missed]
     seen = await pacemaker.view(world)
     foreign = tuple(_foreign(seen.cib)) if seen else ()
-    cloud = given.cloud()
-    live = seen.cib if seen else None
-    found = observed_disagreements(cloud, layers_of(cloud, design), plan.changes, observations, live)
-    return Planned(replace(plan, notes=tuple(notes), foreign=foreign), design, found)
+    return Planned(replace(plan, notes=tuple(notes), foreign=foreign), design)
 
 
 def _foreign(cib: str) -> list[str]:

@@ -5,10 +5,8 @@ from difflib import get_close_matches
 
 from understudy.catalog.model import Catalog, ServiceEntry
 from understudy.catalog.releases import Release, UnknownReleaseError, release_named, release_range, releases
-from understudy.design.context import Cloud
-from understudy.design.tls import check_tls
+from understudy.design.check_networking import check_networking
 from understudy.findings import Finding
-from understudy.secret import Secret
 from understudy.spec.load import LoadedSpec
 from understudy.spec.model import Service
 
@@ -36,8 +34,7 @@ def check_against_catalog(loaded: LoadedSpec, catalog: Catalog) -> list[Finding]
             continue
         findings += _check_service(loaded, catalog, entry, service, release)
     findings += _check_ports(loaded, catalog)
-    if release is not None and spec.services.keys() <= catalog.services.keys():
-        findings += check_tls(loaded, Cloud(spec, catalog, release, lambda _: Secret("-")))
+    findings += check_networking(loaded, catalog)
     return findings
 
 

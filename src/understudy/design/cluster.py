@@ -10,8 +10,9 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from itertools import pairwise
 
-from understudy.design.context import Cloud, ServiceContext
+from understudy.design.context import Cloud, ServiceContext, service_resource
 from understudy.design.items import Phase
+from understudy.design.networking import grouped, network_constraints
 from understudy.formats.cluster import (
     INFINITY,
     Clone,
@@ -29,7 +30,7 @@ from understudy.formats.cluster import (
     primitives_of,
 )
 from understudy.spec.check import SIDE_NETWORK
-from understudy.spec.model import Service, Spec
+from understudy.spec.model import Spec
 
 FENCING_PASSWORD = "/etc/understudy/fencing-password"  # noqa: S105 - a path
 
@@ -40,8 +41,6 @@ It is above the stickiness of an address, so that one broken copy sends the addr
 below INFINITY, so that several services behind one address do not pull each other down: with INFINITY an address may
 only be where a copy of every one of them runs, and a service that starts nowhere, or two that are broken on different
 nodes, would take the address from all the others. As it is, the address goes where most of them are healthy."""
-LOG_IN_NEEDS = frozenset({"identity", "balancing"})
-"""What has to run before users are made, who have to be there before the other services start."""
 STAGE_OF_LAYER = {
     "storage": Phase.CLUSTER_STORAGE,
     "data": Phase.CLUSTER_DATA,
@@ -59,18 +58,13 @@ def storage_resource(name: str) -> str:
     return f"fs-{name}"
 
 
-def service_resource(name: str, service: Service) -> str:
-    """Return the id that constraints about a service name: its clone's when it runs everywhere."""
-    return name if service.standby == "cold" else f"{name}-clone"
-
-
 def cluster_configuration(cloud: Cloud, digests: Mapping[str, str]) -> ClusterConfiguration:
     """Return the whole configuration, before it takes a preset's shape; ``digests`` are of each service's options."""
     resources: tuple[Resource, ...] = (
         *_fencing(cloud.spec),
         *_filesystems(cloud),
         *_addresses(cloud.spec),
-        *_services(cloud, digests),
+        *grouped(cloud, _services(cloud, digests)),
     )
     fencing_on = cloud.spec.fencing is not None and cloud.spec.fencing.none is None
     return ClusterConfiguration(
@@ -88,7 +82,7 @@ def with_nodes(whole: ClusterConfiguration, spec: Spec) -> ClusterConfiguration:
 
 
 def stages(cloud: Cloud, whole: ClusterConfiguration) -> dict[Phase, frozenset[str]]:
-    """Return the resources by stage, each with those before it: storage, databases and brokers, Keystone, everything.
+    """Return the resources by stage, each with those before it: storage, then databases and brokers, then everything.
 
     A later stage needs what is made on the one before, such as a directory on a mounted file system or the tables
     of a service; when all of that is there, only the last stage is left to do.
@@ -103,8 +97,7 @@ def stages(cloud: Cloud, whole: ClusterConfiguration) -> dict[Phase, frozenset[s
 
 def _phase(cloud: Cloud, name: str) -> Phase:
     if name in cloud.spec.services:
-        entry = cloud.entry(name)
-        return Phase.CLUSTER_IDENTITY if entry.provides in LOG_IN_NEEDS else STAGE_OF_LAYER[entry.layer]
+        return STAGE_OF_LAYER[cloud.entry(name).layer]
     return Phase.CLUSTER_STORAGE
 
 
@@ -248,6 +241,7 @@ def _constraints(cloud: Cloud) -> Iterator[Constraint]:
             storage = storage_resource(service.storage)
             yield Order(id=f"order-{storage}-{name}", first=storage, then=name)
             yield _together(name, storage)
+    yield from network_constraints(cloud)
 
 
 def _fencing_places(spec: Spec) -> Iterator[Location]:
@@ -261,8 +255,8 @@ def _chain(cloud: Cloud, name: str, sides: list[str]) -> Iterator[Colocation]:
     """Tie one address to what it must be with: storages, then its sides, then what starts where it is.
 
     Warm services draw it to their healthy copies. They are not ordered before it, so that nothing of them restarts when
-    the address moves, and the address stays while one of them restarts in its place. With HAProxy in front
-    of one it is where HAProxy runs, whichever of the copies of balanced services are healthy.
+    the address moves, and the address stays while one of them restarts in its place. With balanced ones it is where
+    HAProxy runs, whichever of their copies are healthy.
     """
     spec = cloud.spec
     behind = {one: service for one, service in spec.services.items() if service.address == name}
@@ -279,10 +273,9 @@ def _chain(cloud: Cloud, name: str, sides: list[str]) -> Iterator[Colocation]:
             for side in sides:
                 yield _together(side, service_resource(one, service), HEALTHY_COPY)
     balancer = cloud.provider("balancing")
-    if balancer and any(cloud.proxied(one) for one in behind):
-        # A storage does not follow what is with it, so it is the one that has to be where HAProxy runs.
-        for one in storages[:1] or sides:
-            yield _together(one, service_resource(balancer, spec.services[balancer]))
+    if balancer and any(service.standby == "balanced" for service in behind.values()):
+        for side in sides:
+            yield _together(side, service_resource(balancer, spec.services[balancer]))
 
 
 def _together(resource: str, with_resource: str, score: int = INFINITY) -> Colocation:

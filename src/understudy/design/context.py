@@ -7,20 +7,18 @@ from ipaddress import ip_address
 from typing import TypeVar
 from urllib.parse import quote
 
-from jinja2 import Environment, StrictUndefined, Template
+from jinja2 import Environment, StrictUndefined, Template, UndefinedError
 
 from understudy.catalog.model import Case, Catalog, ServiceEntry
 from understudy.catalog.presets import Preset
 from understudy.catalog.releases import Release, release_range
-from understudy.design.proxy import BACKEND_OFFSET, CERTIFICATES, LOOPBACK, fronts
+from understudy.design.proxy import BACKEND_OFFSET, fronts
 from understudy.formats.haproxy import render as render_haproxy
 from understudy.secret import Secret
 from understudy.spec.model import Service, Spec, VirtualAddress
-from understudy.spec.tls import has_authority
 
 CaseType = TypeVar("CaseType", bound=Case)
 _ENVIRONMENT = Environment(undefined=StrictUndefined, autoescape=False)  # noqa: S701 - option files, not web pages
-SYSTEM_AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
 MESSAGING_USER = "openstack"
 """The one user that all services log in as at the message broker."""
 WILDCARD = {4: "0.0.0.0", 6: "::"}  # noqa: S104 - a service with two virtual addresses must answer on both
@@ -29,6 +27,11 @@ WILDCARD = {4: "0.0.0.0", 6: "::"}  # noqa: S104 - a service with two virtual ad
 @cache
 def _compiled(template: str) -> Template:
     return _ENVIRONMENT.from_string(template)
+
+
+def service_resource(name: str, service: Service) -> str:
+    """Return the id that constraints about a service name: its clone's when it runs everywhere."""
+    return name if service.standby == "cold" else f"{name}-clone"
 
 
 @dataclass(frozen=True)
@@ -88,26 +91,12 @@ class Cloud:
         """Return the service of the spec that provides what others need, such as the database."""
         return next((name for name in self.spec.services if self.entry(name).provides == need), None)
 
-    def port(self, name: str) -> int | None:
-        """Return the port at which clients find a service."""
-        entry = self.entry(name)
-        return (self.spec.tls and entry.tls_port) or entry.port
-
-    def proxied(self, name: str) -> bool:
-        """Return whether HAProxy stands in front of a service: of all its copies, or of one to speak TLS for it."""
-        if self.spec.services[name].standby == "balanced":
-            return True
-        secured = self.spec.tls is not None and self.address_of(name) is not None
-        return secured and "serving" in self.entry(name).agent and self.provider("balancing") is not None
-
-    def speaks_tls(self, name: str) -> bool:
-        """Return whether a service speaks TLS itself."""
-        reached = self.spec.tls is not None and self.address_of(name) is not None and not self.proxied(name)
-        return reached and bool(self.select(self.entry(name).tls))
-
-    def authority(self) -> str:
-        """Return the file of authorities that the services trust."""
-        return f"{CERTIFICATES}/authority.pem" if has_authority(self.spec) else SYSTEM_AUTHORITIES
+    def nodes_of(self, name: str) -> tuple[str, ...]:
+        """Return the nodes that a service may run on."""
+        networking = self.spec.networking
+        if self.entry(name).place == "controllers" or networking is None or networking.nodes is None:
+            return tuple(self.spec.nodes)
+        return networking.nodes
 
     def mount(self, storage: str) -> Mount:
         """Return where a shared storage is mounted."""
@@ -129,15 +118,14 @@ class Cloud:
 
     def url(self, name: str, side: str = "internal") -> str:
         """Return scheme, host and port of a service."""
-        secured = self.spec.tls is not None and (self.proxied(name) or self.speaks_tls(name))
-        return f"{'https' if secured else 'http'}://{self.host_of(name, side)}:{self.port(name)}"
+        return f"http://{self.host_of(name, side)}:{self.entry(name).port}"
 
     def broker(self) -> Broker:
         """Return where the message broker is."""
         provider = self.provider("messaging")
         if provider is None:
             raise LookupError("no service of the spec provides messaging")
-        return Broker(self.host_of(provider), self.port(provider))
+        return Broker(self.host_of(provider), self.entry(provider).port)
 
     def transport_url(self) -> str:
         """Return the URL of the message broker as oslo.messaging takes it; it holds the password."""
@@ -157,10 +145,7 @@ class Cloud:
             raise LookupError("no service of the spec provides a database")
         scheme = "mysql+pymysql" if self.release in release_range("liberty..") else "mysql"
         password = self.secret(f"database-{user}").reveal()
-        secured = f"&ssl_ca={self.authority()}" if self.speaks_tls(provider) else ""
-        return (
-            f"{scheme}://{user}:{password}@{self.host_of(provider, 'internal')}/{name}?charset=utf8{secured}"
-        )
+        return f"{scheme}://{user}:{password}@{self.host_of(provider, 'internal')}/{name}?charset=utf8"
 
 
 class ServiceContext:
@@ -179,22 +164,18 @@ class ServiceContext:
         """Return where the service listens: at its only virtual address, or everywhere when it has two.
 
         One that is balanced listens at its node's own address, on a port beside that of HAProxy; what is the same on
-        all nodes, such as a parameter of a clone, says everywhere instead. One for which HAProxy only speaks TLS is
-        reached by nobody else.
+        all nodes, such as a parameter of a clone, says everywhere instead.
         """
         address = self.cloud.address_of(self.name)
         if self.service.standby == "balanced" and self.entry.port is not None:
             own = ip_address(self.cloud.own_address(self.node))
             host = str(own) if self.node else WILDCARD[own.version]
             return Bind(host, self.entry.port + BACKEND_OFFSET)
-        if self.cloud.proxied(self.name) and self.entry.port is not None:
-            return Bind(LOOPBACK, self.entry.port + BACKEND_OFFSET)
-        port = self.cloud.port(self.name)
         if address is None:
-            return Bind(LOOPBACK, port)
+            return Bind("127.0.0.1", self.entry.port)
         sides = tuple(address.sides().values())
         host = str(sides[0]) if len(sides) == 1 else WILDCARD[sides[0].version]
-        return Bind(host, port)
+        return Bind(host, self.entry.port)
 
     def variables(self) -> Mapping[str, object]:
         """Return the names that a template may use."""
@@ -209,27 +190,46 @@ class ServiceContext:
             "messaging": self.cloud.broker() if self.cloud.provider("messaging") else None,
             "own_address": self.cloud.own_address(self.node),
             "digest": self.digest,
-            "proxied": self.cloud.proxied(self.name),
-            "tls": self.cloud.spec.tls is not None,
-            "speaks_tls": self.cloud.speaks_tls(self.name),
-            "certificate": f"{CERTIFICATES}/{self.name}.pem",
-            "certificate_key": f"{CERTIFICATES}/{self.name}.key",
-            "authority": self.cloud.authority(),
+            "balanced": self.service.standby == "balanced",
             "proxy_configuration": self._proxy_configuration,
             "bind": self.bind(),
             "storage": self.cloud.mount(self.service.storage) if self.service.storage else None,
             "node": self.node,
             "url": self.cloud.url,
+            **self._networking(),
             "host": self.cloud.host_of,
             "secret": self._secret,
             "database_url": self._database_url,
             "transport_url": self._transport_url,
         }
 
+    def _networking(self) -> Mapping[str, object]:
+        """Return the names for the agents of the Networking service.
+
+        Neutron binds a port to the host of the agent that serves it and wires it through the layer-2 agent of the same
+        host. So agents that run once share one name wherever they run; those that run everywhere go by their node's.
+        """
+        spec, layer2 = self.cloud.spec, self.cloud.provider("layer2")
+        networking, node = spec.networking, self.node or next(iter(spec.nodes))
+        if networking is None:
+            return {"networking": None, "layer2": None}
+        return {
+            "networking": networking,
+            "layer2": self.cloud.entry(layer2).layer2 if layer2 else None,
+            "agent_host": (networking.host or spec.cloud) if self.service.standby == "cold" else node,
+            "tunnel_address": str(spec.nodes[node][networking.tenant.over]),
+        }
+
     def render(self, template: str) -> str | Secret:
-        """Return the text of a template; a Secret when a secret went into it."""
+        """Return the text of a template; a Secret when a secret went into it.
+
+        Raises LookupError where the spec lacks what the template refers to.
+        """
         self._secret_used = False
-        text = _compiled(template).render(self.variables())
+        try:
+            text = _compiled(template).render(self.variables())
+        except UndefinedError as error:
+            raise LookupError(f"{self.name}: {error.message}") from error
         return Secret(text) if self._secret_used else text
 
     def text(self, template: str) -> str:

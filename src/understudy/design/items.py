@@ -28,9 +28,8 @@ class Phase(IntEnum):
     CLUSTER_DATA = 70
     DATABASES = 75
     SCHEMAS = 80
-    CLUSTER_IDENTITY = 84
-    IDENTITY = 86
     CLUSTER = 90
+    IDENTITY = 95
     ENDPOINTS = 98
 
 
@@ -57,11 +56,6 @@ class Item:
         """Return the name that is unique in a design."""
         return f"{self.kind} {self.target} {self.subject}"
 
-    @property
-    def chain(self) -> str:
-        """Return what the items of a phase have in common that must be made one after the other."""
-        return self.key
-
 
 @dataclass(frozen=True, kw_only=True)
 class NodeItem(Item):
@@ -73,11 +67,6 @@ class NodeItem(Item):
     def target(self) -> str:
         """Return the node."""
         return self.node
-
-    @property
-    def chain(self) -> str:
-        """Return the node; files do not depend on each other, and what is asked at the same time travels together."""
-        return self.key if self.phase == Phase.FILES else self.node
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -364,19 +353,10 @@ class Schema(Item):
         """Return the service."""
         return f"{self.database}.{self.table}"
 
-    @property
-    def chain(self) -> str:
-        """Return the project, whose databases need each other."""
-        return self.user
-
 
 @dataclass(frozen=True)
 class IdentityAccess:
-    """How to reach Keystone as administrator: ``url`` is its internal v3 URL.
-
-    ``authority`` are certificates in PEM, one of which must have signed that of an ``https`` URL; empty: those that
-    this machine trusts.
-    """
+    """How to reach Keystone as administrator: ``url`` is its internal v3 URL."""
 
     url: str
     user: str
@@ -430,8 +410,3 @@ class Endpoint(Item):
     def subject(self) -> str:
         """Return service type and interface."""
         return f"{self.service_type} {self.interface}"
-
-    @property
-    def chain(self) -> str:
-        """Return the service type: the first of its endpoints brings the service entry."""
-        return self.service_type

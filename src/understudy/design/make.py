@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from understudy.catalog.model import Catalog
 from understudy.catalog.releases import Release
-from understudy.design.cluster import cluster_configuration, service_resource, stages
-from understudy.design.context import Cloud
+from understudy.design.cluster import cluster_configuration, stages
+from understudy.design.context import Cloud, service_resource
 from understudy.design.data import data_items
 from understudy.design.items import ClusterResources, Item, Membership, phase_of
 from understudy.design.membership import corosync_conf

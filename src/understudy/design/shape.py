@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from understudy.catalog.presets import GroupRule, Kind
-from understudy.design.cluster import address_resource, service_resource, storage_resource
-from understudy.design.context import Cloud
+from understudy.design.cluster import address_resource, storage_resource
+from understudy.design.context import Cloud, service_resource
 from understudy.formats.cluster import (
     Clone,
     ClusterConfiguration,
@@ -91,7 +91,8 @@ def _groups(cloud: Cloud) -> list[_Members]:
 
 def _separate_groups(cloud: Cloud) -> Iterator[_Members]:
     for rule in cloud.preset.groups:
-        names = [name for name in cloud.spec.services if cloud.entry(name).layer == rule.layer]
+        spot = (rule.layer, rule.place)
+        names = [n for n in cloud.spec.services if (cloud.entry(n).layer, cloud.entry(n).place) == spot]
         together = [[name] for name in names] if "{service}" in rule.id else [names]
         for each in together:
             services = [cloud.spec.services[name] for name in each]

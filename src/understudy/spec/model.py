@@ -17,6 +17,7 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
 HostName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,61}[A-Za-z0-9])?$")]
 AbsolutePath = Annotated[str, StringConstraints(pattern=r"^/\S*$")]
 MountOption = Annotated[str, StringConstraints(pattern=r"^[^,\s]+$")]
+Interface = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,14}$")]
 Scalar = str | int | float | bool
 Standby = Literal["cold", "warm", "balanced"]
 Preset = Literal["independent", "guide"]
@@ -171,40 +172,49 @@ class Service(Model):
     """Further options for its configuration: group, name, value."""
 
 
-class CertificateFiles(Model):
-    """Where a certificate and its key are."""
+class ExternalNetwork(Model):
+    """The way out of the cloud, which routers have a leg in."""
 
-    certificate: str
-    """A file in PEM, relative to the spec's folder; after it may stand those between it and the authority."""
-    key: SecretReference
-    """Where its key is, in PEM and without a passphrase."""
-
-
-class AddressCertificates(Model):
-    """The certificate of a virtual address, or one for each of its sides."""
-
-    certificate: str | None = None
-    """The certificate of both sides; without it the file ``tls-ADDRESS.pem`` in the folder of the secrets."""
-    key: SecretReference | None = None
-    """Its key; without it the file ``tls-ADDRESS.key`` in the folder of the secrets."""
-    internal: CertificateFiles | None = None
-    """The certificate of the internal side, where it is another one."""
-    public: CertificateFiles | None = None
-    """The certificate of the public side, where it is another one."""
+    interface: Interface
+    """The interface of each network node in it. Nothing else should use it: its address moves onto a bridge."""
+    label: Name = "external"
+    """What the Networking API calls it (``--provider-physical-network``)."""
 
 
-class Tls(Model):
-    """TLS on every address: in HAProxy where it is among the services, in the service itself where it is not."""
+class TenantNetworks(Model):
+    """The networks that tenants make for themselves."""
 
-    internal_ca: bool = False
-    """Whether ``understudy secrets --generate`` makes an authority of the site's own and the certificates."""
-    authority: str | None = None
-    """A file in PEM, relative to the spec's folder, of the authorities that the services trust. Without it that of
-    ``internal_ca``, else those that the nodes trust anyway."""
-    warn_days: int = Field(default=30, ge=1, le=3650)
-    """Days before its expiry from which on a certificate is warned about."""
-    certificates: dict[Name, AddressCertificates] = Field(default_factory=dict)
-    """Certificates by virtual address, where they are not in the folder of the secrets."""
+    type: Literal["vxlan", "gre", "flat"] = "vxlan"
+    """``vxlan`` and ``gre`` are tunnels; with ``flat`` tenants share the networks that an administrator makes."""
+    over: Name = "management"
+    """The network that carries the tunnels."""
+    identifiers: Annotated[str, StringConstraints(pattern=r"^[0-9]+:[0-9]+$")] = "1:1000"
+    """First and last tunnel identifier; each tenant network takes one."""
+
+
+class Networking(Model):
+    """How the tenants' networks are carried: by the agents of Neutron on the network nodes."""
+
+    nodes: tuple[HostName, ...] | None = None
+    """The network nodes; without it all nodes."""
+    host: HostName | None = None
+    """The name under which Neutron knows the agents that run once (``standby: cold``), wherever they are; by default
+    the cloud's. Agents that run everywhere (``standby: warm``) go by their node's name."""
+    grouped: bool = False
+    """Whether the agents that run once are one group, started one after the other. Otherwise they are separate
+    resources, so that one that fails takes no other along."""
+    l3_ha: bool = False
+    """Whether each router is on several network nodes, one of them active (VRRP); needs L3 agents everywhere."""
+    automatic_rescheduling: bool = False
+    """Whether Neutron gives routers and networks of an agent that it no longer hears to another one."""
+    dhcp_agents_per_network: int = Field(default=1, ge=1, le=16)
+    """How many DHCP agents answer in each network."""
+    external: ExternalNetwork | None = None
+    """The external network; routers need it."""
+    tenant: TenantNetworks = TenantNetworks()
+    """The tenants' own networks."""
+    metadata: Address | None = None
+    """Where instances' metadata comes from (port 8775); without it the Compute API of this spec."""
 
 
 class Acceptance(Model):
@@ -258,8 +268,8 @@ class Spec(Model):
     """Virtual addresses by name."""
     storage: dict[Name, Storage] = Field(default_factory=dict)
     """Shared storage by name."""
-    tls: Tls | None = None
-    """TLS on every address; without it, everything is spoken in clear."""
+    networking: Networking | None = None
+    """How the tenants' networks are carried."""
     accept: tuple[Acceptance, ...] = ()
     """What the proof may find without failing."""
     secrets: Secrets = Secrets()

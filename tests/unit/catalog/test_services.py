@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from ipaddress import ip_address, ip_network
 
 import pytest
 
 from understudy.agents.model import AgentData
+from understudy.agents.understudy_agent.parameters import described
+from understudy.agents.understudy_agent.service import Service as AgentService
 from understudy.catalog.load import load_catalog
 from understudy.catalog.model import ServiceEntry
 from understudy.catalog.options import Setting, option_set
@@ -18,7 +19,7 @@ from understudy.design.make import make_design
 from understudy.design.nodes import option_items
 from understudy.formats.cluster import ClusterConfiguration
 from understudy.secret import Secret, reveal
-from understudy.spec.model import Service, Spec, Storage, Tls, VirtualAddress
+from understudy.spec.model import ExternalNetwork, Networking, Service, Spec, Storage, VirtualAddress
 
 CATALOG = load_catalog()
 RELEASES = {release.name: release for release in releases()}
@@ -58,6 +59,7 @@ def whole_spec(release: Release, **changes: object) -> Spec:
         },
         addresses=addresses,
         storage={"shared": Storage(device="/dev/shared")},
+        networking=Networking(external=ExternalNetwork(interface="eth2"), l3_ha=True),
         services=services,
     )
 
@@ -84,9 +86,6 @@ def settings(cloud: Cloud, entry: ServiceEntry) -> Iterator[tuple[str, list[Sett
 @pytest.mark.parametrize("name", RELEASES)
 def test_every_option_that_is_written_exists_in_the_release(name: str) -> None:
     cloud = cloud_of(RELEASES[name])
-    # Without HAProxy services speak TLS themselves, which takes the most options.
-    services = {one: value for one, value in cloud.spec.services.items() if one != "haproxy"}
-    cloud = replace(cloud, spec=cloud.spec.model_copy(update={"tls": Tls(), "services": services}))
     wrong = [
         finding
         for service in cloud.spec.services
@@ -96,26 +95,6 @@ def test_every_option_that_is_written_exists_in_the_release(name: str) -> None:
         and (name, finding.values["service"], finding.values["group"]) not in NOT_IN_THE_DATA
     ]
     assert not wrong, "\n".join(f"{one.subject}: {one.code} {dict(one.values)}" for one in wrong)
-
-
-@pytest.mark.parametrize("name", RELEASES)
-def test_options_behind_haproxy_exist_in_the_release(name: str) -> None:
-    release = RELEASES[name]
-    cloud = cloud_of(release)
-    written = {
-        (file.options_of, option.group, option.name)
-        for entry in CATALOG.services.values()
-        if release in release_range(entry.releases)
-        for file in cloud.select(entry.files)
-        for option in cloud.select(file.options)
-        if file.options_of and "proxied" in option.when
-    }
-    codes = {
-        finding.code
-        for options_of, group, option in written
-        for finding in option_set(release, options_of).check(Setting(group, option, "true"))
-    }
-    assert codes <= NOT_MEANT
 
 
 @pytest.mark.parametrize("name", RELEASES)
@@ -142,16 +121,8 @@ def test_agents_of_ours_know_the_parameters_that_they_are_given(name: str) -> No
     data = AgentData.model_validate(entry.agent)
     launches = {one.value for one in entry.resource.parameters if one.name == "launch"}
     assert launches <= set(data.launch)
-    common = {
-        "config",
-        "launch",
-        "bind_host",
-        "bind_port",
-        "additional_parameters",
-        "tls_certificate",
-        "tls_key",
-    }
-    assert {one.name for one in entry.resource.parameters} <= common | set(data.parameters)
+    known = described(AgentService(name, entry.agent, {}))
+    assert {one.name for one in entry.resource.parameters} <= set(known)
 
 
 @pytest.mark.parametrize("name", CATALOG.services)

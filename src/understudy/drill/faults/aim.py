@@ -5,7 +5,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from understudy.catalog.model import Catalog
-from understudy.design.cluster import address_resource, service_resource
+from understudy.design.cluster import address_resource
+from understudy.design.context import service_resource
 from understudy.drill.faults.model import Aim, Facts, Fault, FaultError, ServiceFacts
 from understudy.drill.faults.registry import FAULTS
 from understudy.findings import Finding, FindingsError

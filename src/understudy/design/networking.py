@@ -1,0 +1,84 @@
+"""The agents of the Networking service in the cluster: where they run, and what of them belongs together (pure).
+
+One resource, the data plane, holds the place of what the agents make on a node. They start after it and beside it, so
+that each of them can fail and start again while the traffic flows, and what they made is taken away when they leave.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from understudy.design.context import Cloud, service_resource
+from understudy.formats.cluster import (
+    INFINITY,
+    Colocation,
+    Constraint,
+    Group,
+    Location,
+    Order,
+    Primitive,
+    Resource,
+)
+
+GROUP = "g_services_network"
+"""The group's name in the guides."""
+
+
+def network_services(cloud: Cloud) -> list[str]:
+    """Return the services that run on the network nodes: first what the others need, then in the order of the spec."""
+    names = [name for name in cloud.spec.services if cloud.entry(name).place == "network"]
+    first = [cloud.provider(need) for need in ("dataplane", "layer2")]
+    return sorted(names, key=lambda name: first.index(name) if name in first else len(first))
+
+
+def is_grouped(cloud: Cloud) -> bool:
+    """Return whether the agents are one group here; a preset that groups them does that itself.
+
+    Only what runs once can be in a group.
+    """
+    if any(rule.place == "network" for rule in cloud.preset.groups):
+        return False
+    networking = cloud.spec.networking
+    names = network_services(cloud)
+    once = all(cloud.spec.services[name].standby == "cold" for name in names)
+    return networking is not None and networking.grouped and once and len(names) > 1
+
+
+def grouped(cloud: Cloud, resources: Iterable[Resource]) -> Iterator[Resource]:
+    """Give the resources, those of the network nodes as a group where the spec wants one."""
+    if not is_grouped(cloud):
+        yield from resources
+        return
+    order = network_services(cloud)
+    members: dict[str, Primitive] = {}
+    for resource in resources:
+        if isinstance(resource, Primitive) and resource.id in order:
+            members[resource.id] = resource
+        else:
+            yield resource
+    yield Group(id=GROUP, primitives=tuple(members[name] for name in order))
+
+
+def network_constraints(cloud: Cloud) -> Iterator[Constraint]:
+    """Give the constraints of the agents of the network nodes."""
+    spec, names = cloud.spec, network_services(cloud)
+    resources = {name: service_resource(name, spec.services[name]) for name in names}
+    placed = {GROUP: names[0]} if is_grouped(cloud) else {resources[name]: name for name in names}
+    for resource, name in placed.items():
+        for node in spec.nodes:
+            if node not in cloud.nodes_of(name):
+                yield Location(
+                    id=f"location-{resource}-{node}",
+                    resource=resource,
+                    node=node,
+                    score=-INFINITY,
+                    resource_discovery="never",
+                )
+    dataplane = cloud.provider("dataplane")
+    if dataplane is None or is_grouped(cloud):
+        return
+    first = resources[dataplane]
+    for name, resource in resources.items():
+        if name != dataplane:
+            yield Order(id=f"order-{first}-{resource}", first=first, then=resource)
+            yield Colocation(
+                id=f"colocation-{resource}-{first}", resource=resource, with_resource=first, score=INFINITY
+            )
