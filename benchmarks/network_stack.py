@@ -1,0 +1,327 @@
+"""How long a tenant is cut off when something of the network stack breaks, on the real Neutron in the lab, as JSON.
+
+Run as root from the root of the repository: ``python -m benchmarks.network_stack [SHAPES] [FAULTS]``, each a list with
+commas or ``all``. A lab of its own is brought up, ``examples/network-stack.yaml`` is applied, a stand-in for an
+instance is plugged on the node without the stack, and faults are injected while it pings the outside and the outside
+pings its floating address, ten times a second. Shapes: ``ours`` (the example: separate agents on
+``neutron-dataplane``), ``guide`` (the guides' crmsh text with its slips mended, loaded beside it through the real
+crmsh: a group, monitors of 30 seconds) and ``vrrp`` (``l3_ha``). The result is merged into
+``benchmarks/results/network-stack.json``.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.image_api import machine
+
+from understudy.lab.client import Lab
+from understudy.lab.lifecycle import take_down
+from understudy.lab.tenant import Api, Tenant, last_address, wait_for
+from understudy.spec.load import load_spec
+from understudy.spec.model import Spec
+
+NAME = "benchmark-network"
+EXAMPLE = Path("examples/network-stack.yaml")
+RESULT = Path("benchmarks/results/network-stack.json")
+GUIDE = Path("benchmarks/network_guide.crm")
+MACHINE_NODE = "controller-3"
+AGENTS = ("neutron-l3-agent", "neutron-dhcp-agent", "neutron-metadata-agent", "neutron-linuxbridge-agent")
+DATAPLANE = "neutron-dataplane"
+SETTLE = 300
+PATIENCE = 180
+AFTER = 5
+FAULTS = ("kill", "hang", "broker", "move", "power", "cut")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How the stack is managed: the resource that moves with it, and its agents' resources by program."""
+
+    name: str
+    moved: str
+    resources: dict[str, str]
+
+
+OURS = Shape("ours", DATAPLANE, {agent: agent for agent in AGENTS})
+GUIDES = Shape("guide", "g_services_network", {agent: f"p_{agent}" for agent in AGENTS})
+VRRP = Shape("vrrp", f"{DATAPLANE}-clone", {agent: f"{agent}-clone" for agent in AGENTS})
+SHAPES = {shape.name: shape for shape in (OURS, GUIDES, VRRP)}
+
+
+@dataclass
+class Site:
+    """The lab, its tenant, and what is done to both."""
+
+    spec_file: Path
+    spec: Spec
+    lab: Lab
+    tenant: Tenant
+    shape: Shape = OURS
+
+    def on(self, node: str, script: str, timeout: float = 120) -> str:
+        """Run a shell script in a node and return what it wrote, whatever its status."""
+        done = self.lab.run_in(node, ["sh", "-c", script], timeout)
+        return done.stdout
+
+    def where(self, resource: str) -> str:
+        """Return the only node on which a resource runs, empty when there is none."""
+        seen = self.on(MACHINE_NODE, f"crm_resource --locate --resource {resource} 2>/dev/null")
+        nodes = [line.split(": ")[1].split()[0] for line in seen.splitlines() if "running on: " in line]
+        return nodes[0] if len(nodes) == 1 else ""
+
+    def active(self) -> str:
+        """Return the node through which the tenant's traffic goes."""
+        if self.shape is VRRP:
+            return next((node for node in self.network_nodes() if self._is_master(node)), "")
+        return self.where(self.shape.resources["neutron-l3-agent"])
+
+    def network_nodes(self) -> tuple[str, ...]:
+        """Return the network nodes of the spec."""
+        networking = self.spec.networking
+        return networking.nodes or () if networking else ()
+
+    def _is_master(self, node: str) -> bool:
+        router = self.tenant.ids["router"]
+        return "qg-" in self.on(node, f"ip netns exec qrouter-{router} ip -o -4 address 2>/dev/null")
+
+    def pid(self, agent: str, node: str) -> str:
+        """Return the process of an agent on a node, empty when there is none."""
+        return self.on(node, f"cat /run/resource-agents/*{agent}*.pid 2>/dev/null | head -1").strip()
+
+    def healthy(self) -> bool:
+        """Return whether every node is a member and the tenant has all it wants."""
+        members = self.on(MACHINE_NODE, "crm_node --partition").split()
+        return set(self.spec.nodes) <= set(members) and all(self.tenant.view().values())
+
+
+def kill(agent: str) -> Callable[[Site], object]:
+    """Return the fault that kills an agent and waits until it has been started again."""
+
+    def strike(site: Site) -> object:
+        node = site.active()
+        before = site.pid(agent, node)
+        site.on(node, f"kill -9 {before}")
+        begun = time.time()
+        wait_for(lambda: site.pid(agent, node) not in ("", before), PATIENCE, 0.2)
+        return round(time.time() - begun, 1)
+
+    return strike
+
+
+def hang(agent: str) -> Callable[[Site], object]:
+    """Return the fault that stops an agent where it stands, and waits until it has been started again."""
+
+    def strike(site: Site) -> object:
+        node = site.active()
+        before = site.pid(agent, node)
+        site.on(node, f"kill -STOP {before}")
+        begun = time.time()
+        wait_for(lambda: site.pid(agent, node) not in ("", before), PATIENCE, 0.5)
+        return round(time.time() - begun, 1)
+
+    return strike
+
+
+def lose_broker(site: Site) -> object:
+    """Take the broker away for half a minute; return whether every agent is the process it was."""
+    node = site.active()
+    before = [site.pid(agent, node) for agent in AGENTS]
+    site.on(
+        MACHINE_NODE,
+        "crm_resource --resource rabbitmq --set-parameter target-role --meta --parameter-value Stopped",
+    )
+    time.sleep(30)
+    same = before == [site.pid(agent, node) for agent in AGENTS]
+    site.on(MACHINE_NODE, "crm_resource --resource rabbitmq --delete-parameter target-role --meta")
+    wait_for(lambda: site.where("rabbitmq"), PATIENCE)
+    return same
+
+
+def move(site: Site) -> object:
+    """Move the stack to the other network node and wait until it is there."""
+    node = site.active()
+    site.on(MACHINE_NODE, f"crm_resource --resource {site.shape.moved} --ban --node {node}")
+    wait_for(lambda: site.active() not in ("", node), PATIENCE, 0.3)
+    wait_for(lambda: site.tenant.reaches_outside() and site.tenant.is_reached(), PATIENCE, 0.3)
+    left = site.on(node, "ip netns list; ls /sys/class/net | grep brq; pgrep -x dnsmasq")
+    site.on(MACHINE_NODE, f"crm_resource --resource {site.shape.moved} --clear --node {node}")
+    return {"left_behind": left.split()}
+
+
+def lose_power(site: Site) -> object:
+    """Cut the power of the active network node."""
+    node = site.active()
+    site.lab.crash(node)
+    wait_for(lambda: site.active() not in ("", node), PATIENCE, 0.3)
+    return node
+
+
+def cut(site: Site) -> object:
+    """Cut the cluster network of the active network node."""
+    node = site.active()
+    site.lab.cut(node, "management")
+    with suppress(AssertionError):
+        wait_for(lambda: site.active() not in ("", node), PATIENCE, 0.3)
+    site.lab.heal(node, "management")
+    return node
+
+
+STRIKES: dict[str, dict[str, Callable[[Site], object]]] = {
+    "kill": {f"kill {agent}": kill(agent) for agent in AGENTS},
+    "hang": {f"hang {agent}": hang(agent) for agent in AGENTS},
+    "broker": {"broker lost": lose_broker},
+    "move": {"planned move": move},
+    "power": {"power loss": lose_power},
+    "cut": {"cluster network cut": cut},
+}
+
+
+def strike(site: Site, name: str, fault: Callable[[Site], object]) -> dict[str, object]:
+    """Inject one fault under pings; return what the tenant saw of it, and what it has a while later."""
+    before = site.tenant.view()
+    begun = time.time()
+    with site.tenant.pinging() as pings:
+        time.sleep(2)
+        note = fault(site)
+        back: dict[str, float] = {}
+        for way, look in (("out", site.tenant.reaches_outside), ("in", site.tenant.is_reached)):
+            with suppress(AssertionError):
+                wait_for(look, PATIENCE, 0.2)
+                back[way] = time.time()
+        time.sleep(AFTER)
+    seen = {
+        "interrupted_out_seconds": pings.interruption("out"),
+        "interrupted_in_seconds": pings.interruption("in"),
+        "came_back": sorted(back),
+        "note": note,
+        "load": Path("/proc/loadavg").read_text().split()[0],
+        "before": before,
+    }
+    with suppress(AssertionError):
+        wait_for(site.healthy, SETTLE, 2)
+    seen["after"] = site.tenant.view()
+    seen["seconds_in_all"] = round(time.time() - begun, 1)
+    print(f"{site.shape.name}: {name}: {json.dumps(seen)}", file=sys.stderr, flush=True)
+    return seen
+
+
+def understudy(*words: str) -> None:
+    """Run a command of understudy that has to succeed, once more where it stopped on the way."""
+    program = str(Path(sys.executable).with_name("understudy"))
+    for attempt in (1, 2, 3):
+        done = subprocess.run([program, *words], capture_output=True, text=True, check=False)
+        if done.returncode == 0:
+            return
+        print(f"attempt {attempt}: {done.stdout[-800:]}{done.stderr[-800:]}", file=sys.stderr, flush=True)
+    raise SystemExit(f"understudy {' '.join(words)} failed")
+
+
+@contextmanager
+def site_of(spec_file: Path) -> Iterator[Site]:
+    """Bring the lab up, apply the spec, make the tenant's networks and plug its machine."""
+    spec = load_spec(spec_file).spec
+    understudy("secrets", str(spec_file), "--generate")
+    try:
+        understudy("lab", "up", str(spec_file))
+        understudy("apply", str(spec_file), "--yes")
+        lab = Lab.find(NAME)
+        networking, api = spec.networking, spec.addresses["api"]
+        if lab is None or networking is None or networking.external is None:
+            raise SystemExit("the lab is not as it should be")
+        secrets = spec_file.parent / "secrets"
+        password = (secrets / "identity-admin").read_text().strip()
+        client = Api(lab, f"http://{api.public}:5000/v3", f"http://{api.public}:9696", password)
+        external = str(spec.networks["external"])
+        tenant = Tenant(lab, client, MACHINE_NODE, last_address(external))
+        secret = (secrets / "metadata").read_text().strip()
+        with tenant.serving_metadata(str(networking.metadata), str(spec.networks["management"]), secret):
+            wait_for(lambda: sum(one["alive"] for one in client.agents()) >= len(AGENTS), SETTLE)
+            furnish(spec, tenant, external, networking.external.label, highly_available=networking.l3_ha)
+            yield Site(spec_file, spec, lab, tenant, VRRP if networking.l3_ha else OURS)
+    finally:
+        take_down(NAME)
+
+
+def furnish(spec: Spec, tenant: Tenant, external: str, label: str, *, highly_available: bool) -> None:
+    """Make everything that the tenant has, and wait until all of it works."""
+    tenant.make_networks(external, label, highly_available=highly_available)
+    tenant.start_layer2_agent(str(spec.nodes[MACHINE_NODE]["management"]))
+    wait_for(lambda: any(one["host"] == MACHINE_NODE and one["alive"] for one in tenant.api.agents()), SETTLE)
+    tenant.plug_machine()
+    tenant.give_floating_address()
+    wait_for(lambda: tenant.machine("lease", "eth0")[0], SETTLE)
+    wait_for(lambda: all(tenant.view().values()), SETTLE)
+
+
+def take_guides_way(site: Site) -> None:
+    """Stop ours and load the guides' text through the real crmsh."""
+    site.on(
+        MACHINE_NODE,
+        f"crm_resource --resource {DATAPLANE} --set-parameter target-role --meta --parameter-value Stopped",
+    )
+    wait_for(lambda: not site.where(DATAPLANE), PATIENCE)
+    done = site.lab.run_in(
+        MACHINE_NODE,
+        ["sh", "-c", "cat >/run/guide.crm; crm configure load update /run/guide.crm"],
+        120,
+        GUIDE.read_text(),
+    )
+    if done.returncode:
+        raise SystemExit(f"crmsh refuses the guides' text: {done.stdout}{done.stderr}")
+    site.shape = GUIDES
+    wait_for(lambda: site.active() and all(site.tenant.view().values()), SETTLE)
+
+
+def main() -> None:
+    """Measure and write the result."""
+    shapes = sys.argv[1].split(",") if len(sys.argv) > 1 and sys.argv[1] != "all" else list(SHAPES)
+    faults = sys.argv[2].split(",") if len(sys.argv) > 2 and sys.argv[2] != "all" else list(FAULTS)
+    figures: dict[str, object] = json.loads(RESULT.read_text()) if RESULT.exists() else {}
+    for files in (["ours", "guide"], ["vrrp"]):
+        wanted = [shape for shape in files if shape in shapes]
+        if not wanted:
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            spec = Path(folder) / "cloud.yaml"
+            spec.write_text(_text(vrrp="vrrp" in wanted))
+            os.environ["XDG_STATE_HOME"] = folder
+            with site_of(spec) as site:
+                for name in wanted:
+                    if name == "guide":
+                        take_guides_way(site)
+                    seen: dict[str, object] = {
+                        "machine": machine(),
+                        "command": f"python -m benchmarks.network_stack {name} {','.join(faults)}",
+                    }
+                    figures[name] = seen
+                    for kind in faults:
+                        for title, fault in STRIKES[kind].items():
+                            try:
+                                seen[title] = strike(site, title, fault)
+                            except AssertionError as error:
+                                seen[title] = {"failed": str(error)}
+                            RESULT.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+def _text(*, vrrp: bool) -> str:
+    text = EXAMPLE.read_text().replace("cloud: network-stack", f"cloud: {NAME}")
+    if not vrrp:
+        return text
+    head, agents = text.split(f"  {DATAPLANE}:", 1)
+    head = head.replace(
+        "  external: {interface: eth2}\n",
+        "  external: {interface: eth2}\n  l3_ha: true\n  dhcp_agents_per_network: 2\n",
+    )
+    return head + f"  {DATAPLANE}:" + agents.replace("cold", "warm")
+
+
+if __name__ == "__main__":
+    main()
