@@ -6,24 +6,11 @@ import sys
 from cyclopts import App, CycloptsError
 
 from understudy import __version__
-from understudy.cli import (
-    apply,
-    catalog,
-    check,
-    drill,
-    init,
-    lab,
-    plan,
-    prove_command,
-    render,
-    schema,
-    secrets,
-    status,
-)
 from understudy.cli.console import BAD_INPUT, FAILED, err, findings_json, print_findings, print_json, summary
 from understudy.findings import FindingsError, count
 
 INTERRUPTED = 130
+HELP = ("--help", "-h")
 
 app = App(
     name="understudy",
@@ -31,20 +18,32 @@ app = App(
     help="Highly available OpenStack control planes on Pacemaker: derived from one file, proved, applied, rehearsed.",
     result_action="return_value",
 )
-app.command(init.init)
-app.command(check.check)
-app.command(render.render)
-app.command(plan.plan)
-app.command(apply.apply)
-app.command(status.status)
-app.command(prove_command.prove)
-app.command(drill.drill)
-app.command(drill.report)
-app.command(secrets.secrets)
-app.command(catalog.catalog)
-app.command(schema.schema)
-app.command(lab.app)
+COMMANDS = (
+    "init:init",
+    "check:check",
+    "render:render",
+    "plan:plan",
+    "apply:apply",
+    "status:status",
+    "prove_command:prove",
+    "drill:drill",
+    "drill:report",
+    "secrets:secrets",
+    "catalog:catalog",
+    "schema:schema",
+    "lab:app",
+)
+"""Where the commands are; each is imported when it is called, so that none waits for what another one needs."""
+
+for place in COMMANDS:
+    app.command(f"understudy.cli.{place}", name="lab" if place == "lab:app" else None)
 app.register_install_completion_command(name="completion")
+
+
+def _import_all() -> None:
+    """Import every command, so that the list of them says what each does."""
+    for name in app:
+        app[name]
 
 
 def main() -> None:
@@ -55,6 +54,8 @@ def main() -> None:
 def run(arguments: list[str]) -> int:
     """Run one command and return its exit status."""
     try:
+        if not arguments or arguments[0] in HELP:
+            _import_all()
         command, bound, _ = app.parse_args(arguments, exit_on_error=False, print_error=True)
         result = command(*bound.args, **bound.kwargs)
         if asyncio.iscoroutine(result):
