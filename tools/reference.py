@@ -42,6 +42,7 @@ DOMAINS = {
     "proof": "The proof",
     "drill": "Drills",
     "lab": "The lab",
+    "networking": "The network nodes",
 }
 OPENSTACK = "ocf:openstack:"
 VAR_POSITIONAL = inspect.Parameter.VAR_POSITIONAL

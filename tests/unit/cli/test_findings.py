@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 ROOT = Path(__file__).parents[3]
 SOURCE = ROOT / "src" / "understudy"
 MESSAGES = SOURCE / "findings" / "messages"
-DOMAINS = ("spec", "design", "cluster", "hosts", "plan", "lab", "tls")
+DOMAINS = ("spec", "design", "cluster", "hosts", "plan", "lab", "networking", "tls")
 
 UNTESTED = {
     "database-nowhere": "only when the database stops between two looks of one step",
