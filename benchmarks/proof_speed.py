@@ -19,7 +19,8 @@ from lxml import etree
 
 from understudy.proof.configuration import read_configuration
 from understudy.proof.play import Player
-from understudy.proof.prove import Options, prove
+from understudy.proof.prove import prove
+from understudy.proof.result import Options
 from understudy.proof.runner.command import CommandScheduler
 from understudy.proof.scenarios import Fault, atomic
 

@@ -9,7 +9,8 @@ from lxml import etree
 from understudy.findings import advice_for, known_codes, message_for
 from understudy.proof.configuration import read_configuration
 from understudy.proof.lint import lint
-from understudy.proof.prove import Options, prove
+from understudy.proof.prove import prove
+from understudy.proof.result import Options
 
 CORRECT = Path(__file__).with_name("correct.xml")
 Edit = Callable[[etree._Element], None]

@@ -8,8 +8,9 @@ import pytest
 from lxml import etree
 
 from understudy.findings import message_for
-from understudy.proof.prove import Options, Proof, prove
+from understudy.proof.prove import prove
 from understudy.proof.report import as_json, terminal
+from understudy.proof.result import Options, Proof
 from understudy.proof.runner import pool as pool_module
 
 CORRECT = Path(__file__).with_name("correct.xml").read_bytes()

@@ -7,8 +7,9 @@ from rich.console import Console
 from rich.progress import Progress
 
 from understudy.proof.page import page
-from understudy.proof.prove import Options, Proof, prove
+from understudy.proof.prove import prove
 from understudy.proof.report import as_json, print_proof
+from understudy.proof.result import Options, Proof
 
 
 def prove_text(text: bytes, name: str, options: Options, console: Console | None = None) -> Proof:

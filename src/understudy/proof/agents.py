@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lxml import etree
 
-from understudy.proof.configuration import milliseconds
+from understudy.proof.values import milliseconds
 
 OCF = Path("/usr/lib/ocf/resource.d")
 FENCE = Path("/usr/sbin")

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
 from understudy.proof.configuration import Configuration, Resource
-from understudy.proof.judge import DATA_AGENTS, FOUNDATION_AGENTS, family
+from understudy.proof.kinship import DATA_AGENTS, FOUNDATION_AGENTS, Kinship, family
 from understudy.proof.scenarios import Fault, Scenario
 
 ROUNDS = 8
@@ -58,9 +58,6 @@ class Structure:
         policies = sorted((op.name, op.on_fail, op.role, op.enabled) for op in item.operations)
         meta = sorted(item.meta.items())
         self._colours[name] = hash((kind, str(policies), str(meta), str(sorted(item.utilization.items()))))
-        kin = f"family {family(item)}"
-        self._colours.setdefault(kin, hash("family"))
-        self._join(name, "family", kin)
         for target in item.parameters.get("pcmk_host_list", "").replace(",", " ").split():
             self._join(name, "fences", f"node {target}")
 
@@ -68,6 +65,10 @@ class Structure:
         for item in facts.resources.values():
             for index, child in enumerate(item.children):
                 self._join(f"resource {item.id}", ("member", index), f"resource {child}")
+        for one, others in Kinship(facts).together.items():
+            for other in others:
+                if family(facts.resources[one]) == family(facts.resources[other]):
+                    self._join(f"resource {one}", "kin", f"resource {other}")
         for order in facts.orders:
             label = ("order", order.kind, order.symmetrical, order.first_action, order.then_action)
             self._join(f"resource {order.first}", label, f"resource {order.then}")
@@ -108,17 +109,29 @@ class Structure:
     def key(self, scenario: Scenario) -> Key:
         """Return what equivalent scenarios of up to two faults have in common."""
         first, *rest = scenario.faults
-        marks = [(vertex, index) for index, vertex in enumerate(_vertices(first))]
-        plain, marked = self.colours(), self.colours(marks)
+        plain, marked = self.colours(), self.colours(_marks(scenario))
         key: list[object] = [first.kind, *(plain.get(vertex) for vertex in _vertices(first))]
         for fault in rest:
             key += [fault.kind, *(marked.get(vertex) for vertex in _vertices(fault))]
         return tuple(key)
 
+    def counterparts(self, played: Scenario, other: Scenario, names: Iterable[str]) -> dict[str, list[str]]:
+        """Return for each of these resources those in its place in an equivalent scenario."""
+        there, here = self.colours(_marks(played)), self.colours(_marks(other))
+        places: dict[int, list[str]] = defaultdict(list)
+        listed = list(names)
+        for name in listed:
+            places[there.get(f"resource {name}", 0)].append(name)
+        return {name: places.get(here.get(f"resource {name}", 0), []) for name in listed}
+
 
 def _vertices(fault: Fault) -> list[str]:
     found = [f"resource {fault.resource.partition(':')[0]}"] if fault.resource else []
     return found + [f"node {node}" for node in fault.nodes]
+
+
+def _marks(scenario: Scenario) -> list[tuple[str, int]]:
+    return [(vertex, index) for index, vertex in enumerate(_vertices(scenario.faults[0]))]
 
 
 def classes(structure: Structure, scenarios: Iterator[Scenario]) -> list[list[Scenario]]:

@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 from lxml import etree
 
-from understudy.proof.configuration import milliseconds
 from understudy.proof.state import FAILED, OK, PROMOTED, History, NodeView, Op, State, failed
 from understudy.proof.status import failure, operation_digest
+from understudy.proof.values import milliseconds
 
 Failing = AbstractSet[tuple[str, str, str]]
 
@@ -127,10 +127,11 @@ def _describe(element: etree._Element) -> Action:
 class _Run:
     """One graph being carried out; the state is replaced as actions complete."""
 
-    def __init__(self, state: State, failing: Failing, promotable: AbstractSet[str]) -> None:
+    def __init__(self, state: State, failing: Failing, world: "World") -> None:
         self.state = state
         self.failing = failing
-        self.promotable = promotable
+        self.promotable = world.promotable
+        self.recurring = world.recurring
 
     def fire(self, element: etree._Element, action: Action) -> bool:
         """Apply one action; return False if it fails."""
@@ -231,7 +232,10 @@ class _Run:
             for item in (blank.ops if history else ())
             if item.key != key and (keep is None or item.key in keep)
         )
-        return node.with_history(action.resource, blank._replace(ops=(*kept, op)))
+        monitors: tuple[Op, ...] = ()
+        if action.task in ("start", "migrate_from"):
+            monitors = self.recurring.get(action.resource.partition(":")[0], ())
+        return node.with_history(action.resource, blank._replace(ops=(*kept, op, *monitors)))
 
     def _scored(self, node: NodeView, name: str, task: str) -> NodeView:
         """Write the promotion score that an agent would: higher where it is promoted."""
@@ -261,12 +265,14 @@ class World:
     """What a graph does not say: times in milliseconds.
 
     ``promotable`` are primitives whose agents would write a promotion score; ``durations`` are measured ones by
-    (resource, operation), where there is none, the operation's timeout counts.
+    (resource, operation), where there is none, the operation's timeout counts; ``recurring`` are the monitors that run
+    wherever a primitive does, although the graph does not say so.
     """
 
     promotable: AbstractSet[str] = frozenset()
     fencing_timeout: int = 60_000
     durations: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    recurring: Mapping[str, tuple[Op, ...]] = field(default_factory=dict)
 
 
 DEFAULT_WORLD = World()
@@ -284,7 +290,7 @@ def execute(
     ``failing`` names actions that fail as (resource, operation, node), an empty node meaning any; fencing is
     ``("", "stonith", node)``.
     """
-    run = _Run(state, failing, world.promotable)
+    run = _Run(state, failing, world)
     described = [[(item, _describe(item)) for item in synapse.elements] for synapse in graph]
     missing = [set(synapse.inputs) for synapse in graph]
     waiters: dict[str, list[int]] = {}

@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from understudy.proof.configuration import Configuration, milliseconds
+from understudy.proof.configuration import Configuration
 from understudy.proof.execute import Failing
 from understudy.proof.scenarios import Fault, quorate
 from understudy.proof.state import FAILED, NOT_RUNNING, NodeView, State, Variant, failed
 from understudy.proof.status import failure
+from understudy.proof.values import milliseconds
 
 NOTHING: Failing = frozenset()
 

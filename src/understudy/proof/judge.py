@@ -5,25 +5,19 @@ the storage and addresses it shares a node with, the same service's other proces
 that was stopped on a healthy node is a bystander.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-from understudy.proof.configuration import INFINITY, Configuration, Resource, is_true
+from understudy.proof.configuration import Configuration
 from understudy.proof.execute import Action
+from understudy.proof.kinship import FOUNDATION_AGENTS, Kinship
 from understudy.proof.play import Outcome, Step, unmanaged
 from understudy.proof.scenarios import RECOVERIES, allowed_nodes
 from understudy.proof.state import State
+from understudy.proof.values import is_true
 
-FOUNDATION_AGENTS = re.compile(
-    r"^(IPaddr.*|IPv6addr|Filesystem|LVM.*|lvmlockd|clvm|drbd|controld|iSCSI.*|Raid1|exportfs|zpool|ZFS|SAP.*|"
-    r"sbd|nfsserver|vg|mdraid|rbd|gfs2|o2cb|remote|aws-vpc.*|gcp-vpc.*|azure-lb|ethmonitor|ping|pingd|storage-mon)$"
-)
-DATA_AGENTS = re.compile(
-    r"(mysql|mariadb|galera|pgsql|postgres|rabbitmq|oracle|db2|mongod|redis|db)", re.IGNORECASE
-)
 ORDERLY = frozenset({"healed", "moved", "cluster-maintenance"})
 VERDICTS = ("twice", "lost", "blocked", "bystander", "restarted", "moved", "stopped", "kept")
 
@@ -53,20 +47,13 @@ class Verdict:
     applied: bool = True
 
 
-def family(item: Resource) -> str:
-    """Return the service that a process belongs to, by the first word of its agent: glance-api is of glance."""
-    words = [
-        word for word in re.split(r"[-_@.]", item.type.lower()) if word not in ("openstack", "httpd", "")
-    ]
-    return words[0] if words else item.type.lower()
-
-
 class Judge:
     """Judges the outcomes on one configuration, whose resources ran like this before."""
 
     def __init__(self, facts: Configuration, baseline: State) -> None:
         self.facts = facts
         self.baseline = baseline
+        self.kinship = Kinship(facts)
         self.policy = facts.option("no-quorum-policy", default="stop")
 
     @cached_property
@@ -77,66 +64,6 @@ class Judge:
             for root in self.facts.roots()
             if not all(item.fencing for item in self.facts.primitives(root.id)) or root.kind == "bundle"
         ]
-
-    @cached_property
-    def _together(self) -> dict[str, set[str]]:
-        """Return for each primitive the primitives it must share a node with."""
-        facts = self.facts
-        near: dict[str, set[str]] = {item.id: set() for item in facts.primitives()}
-        for item in facts.resources.values():
-            if item.kind == "group":
-                for index, member in enumerate(item.children):
-                    near.setdefault(member, set()).update(item.children[:index])
-        for rule in facts.colocations:
-            if rule.score >= INFINITY:
-                for one in facts.primitives(rule.resource):
-                    near[one.id].update(two.id for two in facts.primitives(rule.with_resource))
-        return near
-
-    @cached_property
-    def _stands_on(self) -> dict[str, frozenset[str]]:
-        """Return for each primitive what its running rests on, transitively."""
-        facts = self.facts
-        direct: dict[str, set[str]] = {}
-        for name, near in self._together.items():
-            item = facts.resources[name]
-            direct[name] = {
-                other
-                for other in near
-                if FOUNDATION_AGENTS.match(facts.resources[other].type)
-                or family(item) == family(facts.resources[other])
-                or item.address
-            }
-        closed: dict[str, frozenset[str]] = {}
-        for name in direct:
-            found, todo = set(), [name]
-            while todo:
-                for other in direct.get(todo.pop(), ()):
-                    if other not in found:
-                        found.add(other)
-                        todo.append(other)
-            closed[name] = frozenset(found - {name})
-        return closed
-
-    def _due(self, name: str, node: str, hit: frozenset[tuple[str, str]], struck: frozenset[str]) -> bool:
-        """Tell whether stopping this resource there is what the fault asks for."""
-        base = name.partition(":")[0]
-        item = self.facts.resources.get(base)
-        if item is None or node in struck:
-            return True
-        stands = self._stands_on.get(base, frozenset())
-        foundation = bool(FOUNDATION_AGENTS.match(item.type))
-        for failed, where in hit:
-            other = failed.partition(":")[0]
-            if where != node or other not in self.facts.resources:
-                continue
-            if failed == name or other in (base, *stands):
-                return True
-            # The storage, the address and the kin that the failed one stands on have to move with it.
-            kin = family(item) == family(self.facts.resources[other])
-            if (foundation or kin) and base in self._stands_on.get(other, ()):
-                return True
-        return False
 
     def judge(self, outcome: Outcome) -> Verdict:
         """Return the verdict on one scenario."""
@@ -283,7 +210,7 @@ class Judge:
 
     def _could_run(self, state: State, base: str) -> bool:
         """Tell whether some node is free for a resource and everything it must share a node with."""
-        group = {base, *self._together.get(base, ())}
+        group = {base, *self.kinship.together.get(base, ())}
         root = self.facts.root(base)
         if self.facts.resources[root].kind == "group":
             group |= {item.id for item in self.facts.primitives(root)}
@@ -351,7 +278,7 @@ class Judge:
                 item = self.facts.resources.get(action.resource.partition(":")[0])
                 if item is None or item.fencing or not self._ran(step.before, action.node, action.resource):
                     continue
-                if not self._due(action.resource, action.node, frozenset(hit), frozenset(struck)):
+                if not self.kinship.due(action.resource, action.node, frozenset(hit), frozenset(struck)):
                     yield Violation(code, item.id, action.node)
 
     def _data(self, step: Step) -> Iterator[Violation]:
@@ -365,7 +292,7 @@ class Judge:
                 item = self.facts.resources.get(name)
                 if item is None or item.address or FOUNDATION_AGENTS.match(item.type):
                     continue
-                for other in self._together.get(name, ()):
+                for other in self.kinship.together.get(name, ()):
                     storage = starts.get((other, node))
                     if storage is None or self.facts.resources[other].type not in (
                         "Filesystem",

@@ -6,8 +6,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from understudy.findings import advice_for, message_for
-from understudy.proof.prove import Proof, Row, violation_finding
 from understudy.proof.report import MEANINGS, SIGNS, accepted, matrix, summary, worst
+from understudy.proof.result import Proof, Row, violation_finding
 
 LARGEST_CELL = 40
 
@@ -65,6 +65,7 @@ def _story(row: Row) -> dict[str, Any]:
         "services": row.services,
         "bounds": row.bounds,
         "fenced": list(row.fenced),
+        "same_as": row.same_as,
         "violations": [
             message_for(
                 violation_finding(

@@ -8,15 +8,18 @@ from typing import Protocol
 
 from lxml import etree
 
-from understudy.proof.configuration import Configuration, is_true, milliseconds
+from understudy.proof.configuration import Configuration
 from understudy.proof.execute import Failing, Transition, World, execute, read_graph
 from understudy.proof.faults import NOTHING, Struck, expired, lose, strike
+from understudy.proof.lean import Lean
 from understudy.proof.scenarios import Fault, Scenario
 from understudy.proof.state import CLOCK, NodeView, State, Variant
 from understudy.proof.status import Template, read_state, state_key, template
+from understudy.proof.values import is_true, milliseconds
 
 ROUNDS = 15
 REMEMBERED = 3000
+TEMPLATES = 300
 
 
 class Scheduler(Protocol):
@@ -49,7 +52,10 @@ class Outcome:
 
 
 class Player:
-    """Plays scenarios on one configuration; what was scheduled once is remembered."""
+    """Plays scenarios on one configuration; what was scheduled once is remembered.
+
+    Without ``slim`` the scheduler is given everything that is written, whether or not it decides anything.
+    """
 
     def __init__(
         self,
@@ -79,13 +85,18 @@ class Player:
             if operation.timeout and not operation.interval
         }
         self.world = World(promotable, limit, {**timeouts, **(durations or {})})
-        self._templates: dict[Variant, Template] = {}
+        self._templates: OrderedDict[tuple[Variant, frozenset[str]], Template] = OrderedDict()
+        self._lean = Lean(facts, cib)
         self._stable: set[bytes] = set()
         self._memory: OrderedDict[tuple[bytes, Failing], tuple[Transition, State]] = OrderedDict()
         self._starts: OrderedDict[tuple[Fault, ...], tuple[Step, ...]] = OrderedDict()
         self._slim = slim
         self._dated = cib.find(".//date_expression") is not None
         self.boot: Step = self._boot()
+        if slim:
+            self._lean = Lean(facts, cib, self.baseline)
+            self.world = replace(self.world, recurring=self._lean.recurring)
+            self._templates.clear()
 
     @property
     def baseline(self) -> State:
@@ -105,10 +116,15 @@ class Player:
 
     def text(self, state: State) -> bytes:
         """Return the CIB that the scheduler is given for a state."""
-        cut = self._templates.get(state.variant)
+        watched = self._lean.watched(state)
+        key = (state.variant, watched)
+        cut = self._templates.get(key)
         if cut is None:
-            cut = self._templates[state.variant] = template(self.cib, state.variant, slim=self._slim)
-        return cut.fill(state).encode()
+            cut = template(self.cib, state.variant, slim=self._slim, lean=self._lean, watched=watched)
+            self._templates[key] = cut
+            if len(self._templates) > TEMPLATES:
+                self._templates.popitem(last=False)
+        return cut.fill(state, self._lean.hidden(watched)).encode()
 
     def schedule(self, state: State, failing: Failing) -> tuple[Transition, State]:
         """Ask the scheduler once and carry out its graph; raises ``ValueError`` if it refuses."""
@@ -122,9 +138,10 @@ class Player:
         )
 
     def _recall(self, state: State, failing: Failing) -> tuple[bytes, tuple[Transition, State]]:
-        text, *rest = state_key(state)
-        digest = blake2b(f"{text}{rest}".encode(), digest_size=16).digest()
-        if digest in self._stable:
+        digest = _digest(state)
+        if digest in self._stable or (
+            (calm := self._lean.calm(state)) != state and _digest(calm) in self._stable
+        ):
             self.recalled += 1
             return digest, (Transition(), state)
         key = (digest, failing)
@@ -204,6 +221,11 @@ class Player:
                         self._starts.popitem(last=False)
             steps = known
         return Outcome(scenario, steps)
+
+
+def _digest(state: State) -> bytes:
+    text, *rest = state_key(state)
+    return blake2b(f"{text}{rest}".encode(), digest_size=16).digest()
 
 
 def unmanaged(facts: Configuration, resource: str) -> bool:

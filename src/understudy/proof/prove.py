@@ -2,101 +2,29 @@
 
 import os
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
 from lxml import etree
 
-from understudy.findings.model import Finding, Severity
+from understudy.findings.model import Finding
 from understudy.proof.agents import read_metadata
-from understudy.proof.cib import SCHEMAS, load_cib
+from understudy.proof.cib import load_cib
 from understudy.proof.configuration import Configuration, read_configuration
 from understudy.proof.equivalence import Structure, classes
 from understudy.proof.lint import lint
 from understudy.proof.lint.agents import agents
 from understudy.proof.lint.corosync import corosync, corosync_timing
+from understudy.proof.result import WARNINGS, Options, Progress, Proof, Row
 from understudy.proof.runner.command import command_version
 from understudy.proof.runner.library import VERSION
 from understudy.proof.runner.pool import Pool, WorkerDiedError
 from understudy.proof.scenarios import Fault, Scenario, atomic, combined, count_combined, single
 
-Progress = Callable[[int, int], None]
-WARNINGS = frozenset({"bystander-interrupted", "moves-back", "node-overloaded", "stays-after-failures"})
 MOST_COMBINED = 200_000
 KEPT_VIOLATIONS = 5000
 SAMPLE = 8
-
-
-@dataclass(frozen=True)
-class Options:
-    """What to prove and how; ``accepted`` maps codes of expected deviations to the reason, ``limit`` is in seconds.
-
-    ``agents`` compares the configuration with the meta-data of the agents installed on this machine; ``equivalence``
-    plays one of each kind of combinations that are the same but for names; ``corosync`` is the text of the cluster's
-    corosync.conf, which is read for mistakes and for the time it takes to notice a lost node.
-    """
-
-    faults: int = 1
-    workers: int = 0
-    limit: float = 30.0
-    accepted: Mapping[str, str] = field(default_factory=dict)
-    timing: Mapping[str, int] = field(default_factory=dict)
-    durations: Mapping[tuple[str, str], int] = field(default_factory=dict)
-    mode: str = ""
-    schemas: Path = SCHEMAS
-    cross_checks: int = 1
-    equivalence: bool = True
-    agents: bool = False
-    corosync: str = ""
-
-
-@dataclass
-class Row:
-    """A scenario played, with the verdict on every service and the story behind it; bounds in seconds."""
-
-    name: str
-    faults: tuple[Fault, ...]
-    services: dict[str, str] = field(default_factory=dict)
-    fenced: tuple[str, ...] = ()
-    bounds: dict[str, float] = field(default_factory=dict)
-    violations: list[tuple[str, str, str]] = field(default_factory=list)
-    story: list[dict[str, Any]] = field(default_factory=list)
-    applied: bool = True
-
-
-@dataclass
-class Proof:
-    """The verdict: what was played, what broke, what reading the configuration found, and what was not covered."""
-
-    source: str
-    findings: list[Finding] = field(default_factory=list)
-    rows: list[Row] = field(default_factory=list)
-    violations: list[dict[str, str]] = field(default_factory=list)
-    accepted: list[dict[str, str]] = field(default_factory=list)
-    totals: Counter[str] = field(default_factory=Counter)
-    services: list[str] = field(default_factory=list)
-    running: dict[str, dict[str, str]] = field(default_factory=dict)
-    planned: int = 0
-    played: int = 0
-    equivalent: int = 0
-    not_applicable: int = 0
-    scheduled: int = 0
-    recalled: int = 0
-    cross_checked: int = 0
-    mode: str = ""
-    seconds: float = 0.0
-    left_out: list[str] = field(default_factory=list)
-    interrupted: bool = False
-
-    @property
-    def sound(self) -> bool:
-        """Tell whether everything was played and nothing is wrong."""
-        return not (
-            self.interrupted or self.violations or any(item.severity == "error" for item in self.findings)
-        )
 
 
 class _Prover:
@@ -104,14 +32,31 @@ class _Prover:
         self.options = options
         self.progress = progress
         self.proof = Proof(name)
+        size = options.workers or min(os.cpu_count() or 1, 8)
+        self.pool = Pool({}, size, options.limit)
+        self._known: dict[tuple[Fault, ...], Row] = {}
 
     def run(self, text: bytes) -> Proof:
         begun = time.monotonic()
+        try:
+            self._prove(text)
+        except KeyboardInterrupt:
+            self.proof.interrupted = True
+        finally:
+            self.pool.close()
+        self.proof.seconds = round(time.monotonic() - begun, 3)
+        self._sort()
+        return self.proof
+
+    def _prove(self, text: bytes) -> None:
+        mode = self.options.mode or self._mode()
+        if mode and self.options.faults:
+            self.pool.spawn()  # they load while the configuration is read
         source = load_cib(text, self.proof.source, self.options.schemas)
         self.proof.findings += source.findings
         if source.root is not None:
             root, playable = source.root, source.playable
-            self.proof.mode = self.options.mode or self._mode()
+            self.proof.mode = mode
             if playable and source.old and self.proof.mode == "library":
                 root = self._upgraded(root)
             facts = read_configuration(root)
@@ -128,9 +73,6 @@ class _Prover:
                     self._unknown("scheduler-refuses", str(error))
             elif playable and self.options.faults:
                 self._unknown("scheduler-missing", "package pacemaker-cli-utils")
-        self.proof.seconds = round(time.monotonic() - begun, 3)
-        self._sort()
-        return self.proof
 
     def _sort(self) -> None:
         kept: list[Finding] = []
@@ -167,8 +109,8 @@ class _Prover:
             pool.close()
         return etree.fromstring(answer["cib"].encode()) if answer.get("cib") else root
 
-    def _pool(self, root: etree._Element) -> Pool:
-        message = {
+    def _message(self, root: etree._Element) -> dict[str, Any]:
+        return {
             "do": "load",
             "cib": etree.tostring(root, encoding="unicode"),
             "mode": self.proof.mode,
@@ -178,26 +120,21 @@ class _Prover:
             },
             "durations": [[*key, value] for key, value in self.options.durations.items()],
         }
-        return Pool(message, self.options.workers or min(os.cpu_count() or 1, 8), self.options.limit)
 
     def _play(self, root: etree._Element, facts: Configuration) -> None:
-        pool = self._pool(root)
-        try:
-            answer = pool.start()
-            if self.proof.mode == "library" and ("failed" in answer or not self._trusted(pool)):
-                pool.close()
-                self.proof.mode = "command"
-                pool = self._pool(root)
-                answer = pool.start()
-            if "failed" in answer:
-                self._unknown("scheduler-refuses", answer["failed"])
-                return
-            self._begin(answer)
-            self._scenarios(pool, facts)
-        except KeyboardInterrupt:
-            self.proof.interrupted = True
-        finally:
+        pool = self.pool
+        pool.load = self._message(root)
+        answer = pool.start()
+        if self.proof.mode == "library" and ("failed" in answer or not self._trusted(pool)):
             pool.close()
+            self.proof.mode = "command"
+            pool.load = self._message(root)
+            answer = pool.start()
+        if "failed" in answer:
+            self._unknown("scheduler-refuses", answer["failed"])
+            return
+        self._begin(answer)
+        self._scenarios(pool, facts)
 
     def _trusted(self, pool: Pool) -> bool:
         check = pool.workers[0].ask({"do": "check"}, self.options.limit)
@@ -239,7 +176,7 @@ class _Prover:
         own = [scenario for scenario in coverage.scenarios if scenario.faults[0].kind != "moved"]
         moved = [scenario for scenario in coverage.scenarios if scenario.faults[0].kind == "moved"]
         own.sort(key=lambda scenario: self._neighbourhood(scenario, facts))
-        self._run(pool, iter(own), max(len(own) // (6 * len(pool.workers)), 2), story=True)
+        self._by_class(pool, structure, iter(own), 3, story=True)
         self._by_class(pool, structure, iter(moved), 3, story=True)
         for level in levels:
             scenarios = combined(facts, proof.running, level)
@@ -280,16 +217,40 @@ class _Prover:
         rest = [scenario for group in found if group[0].faults in broken for scenario in group[1:]]
         skipped = [scenario for group in found if group[0].faults not in broken for scenario in group[1:]]
         step = max(len(skipped) // SAMPLE, 1)
-        sample = skipped[::step] if self.options.cross_checks else []
-        if self._run(pool, iter(sample), 2, story=story):
-            chosen = set(sample)
-            rest += [scenario for scenario in skipped if scenario not in chosen]
-            skipped = sample
+        sample = set(skipped[::step]) if self.options.cross_checks else set()
+        alike = [scenario for scenario in skipped if scenario not in sample]
+        if self._run(pool, iter(sample), 1, story=story):
+            rest, alike = rest + alike, []
+        if story and alike:
+            first = {scenario: group[0] for group in found for scenario in group}
+            derived = [(scenario, self._derived(structure, first[scenario], scenario)) for scenario in alike]
+            rest += [scenario for scenario, row in derived if row is None]
+            alike = [scenario for scenario, row in derived if row is not None]
+            self.proof.rows += [row for _, row in derived if row is not None]
         self._run(pool, iter(rest), chunk, story=story)
-        self.proof.equivalent += len(skipped) - len(sample)
-        self.proof.played += len(skipped) - len(sample)
+        self.proof.equivalent += len(alike)
+        self.proof.played += len(alike)
         if self.progress:
             self.progress(self.proof.played, self.proof.planned)
+
+    def _derived(self, structure: Structure, played: Scenario, scenario: Scenario) -> Row | None:
+        """Return the verdict on a scenario from an equivalent one's; None where names leave a choice."""
+        known = self._known.get(played.faults)
+        if known is None:
+            return None
+        row = Row(
+            scenario.name, scenario.faults, story=known.story, applied=known.applied, same_as=known.name
+        )
+        for service, others in structure.counterparts(played, scenario, known.services).items():
+            words = {known.services[other] for other in others}
+            if len(words) != 1:
+                return None
+            row.services[service] = words.pop()
+            bound = max(known.bounds.get(other, 0.0) for other in others)
+            if bound:
+                row.bounds[service] = bound
+        self.proof.not_applicable += not row.applied
+        return row
 
     def _run(
         self, pool: Pool, scenarios: Iterator[Scenario], chunk: int, *, story: bool
@@ -324,6 +285,8 @@ class _Prover:
         row.bounds = answer.get("bounds", {})
         if story or (row.violations and len(self.proof.rows) < KEPT_VIOLATIONS):
             self.proof.rows.append(row)
+        if story:
+            self._known[row.faults] = row
 
     def _violated(self, code: str, scenario: str, name: str, detail: str) -> None:
         self.proof.totals[code] += 1
@@ -339,13 +302,6 @@ class _Prover:
                 "severity": severity,
             }
             self.proof.violations.append(violation)
-
-
-def violation_finding(violation: Mapping[str, str]) -> Finding:
-    """Return a violation as a finding, for its message and advice."""
-    severity: Severity = "warning" if violation["severity"] == "warning" else "error"
-    values = {"scenario": violation["scenario"], "detail": violation["detail"]}
-    return Finding(violation["code"], severity, values, subject=violation["object"])
 
 
 def prove(

@@ -1,18 +1,27 @@
 """The status section's elements as text."""
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING
-from xml.sax.saxutils import quoteattr
 
 if TYPE_CHECKING:
     from understudy.proof.state import History, NodeView
 
+_ESCAPED = str.maketrans(
+    {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\n": "&#10;", "\r": "&#13;", "\t": "&#9;"}
+)
 UUID = "00000000-0000-4000-8000-000000000000"
 
 
 @lru_cache(maxsize=65536)
-def history_text(resource: str, history: "History") -> str:
-    """Return the ``lrm_resource`` element of a resource's operations, oldest first."""
+def quoteattr(text: str) -> str:
+    """Return an attribute's value in quotes (the standard library's own brings a mail parser along)."""
+    return f'"{text.translate(_ESCAPED)}"'
+
+
+@lru_cache(maxsize=65536)
+def history_text(resource: str, history: "History", hidden: frozenset[int] = frozenset()) -> str:
+    """Return the ``lrm_resource`` element of a resource's operations, oldest first, some monitors left out."""
     head = f"<lrm_resource id={quoteattr(resource)} type={quoteattr(history.type)} class={quoteattr(history.standard)}"
     if history.provider:
         head += f" provider={quoteattr(history.provider)}"
@@ -20,6 +29,8 @@ def history_text(resource: str, history: "History") -> str:
         head += f" container={quoteattr(history.container)}"
     parts = [head + ">"]
     for call, op in enumerate(history.ops, 1):
+        if op.interval in hidden and op.operation == "monitor":
+            continue
         extra = "".join(f" {key}={quoteattr(value)}" for key, value in op.extra)
         key = f"{call}:0:{op.target}:{UUID}"
         digest = f' op-digest="{op.digest}"' if op.digest else ""
@@ -34,8 +45,8 @@ def history_text(resource: str, history: "History") -> str:
     return "".join(parts)
 
 
-def node_text(node: "NodeView") -> str:
-    """Return the ``node_state`` element of a node."""
+def node_text(node: "NodeView", hidden: Mapping[str, frozenset[int]]) -> str:
+    """Return the ``node_state`` element of a node, without the monitors of these intervals of these primitives."""
     name, ident = quoteattr(node.name), quoteattr(node.id)
     flags = "".join(f" {key}={quoteattr(value)}" for key, value in node.flags)
     remote = ' remote_node="true"' if node.remote else ""
@@ -50,7 +61,11 @@ def node_text(node: "NodeView") -> str:
         parts.append("</instance_attributes></transient_attributes>")
     if node.resources:
         parts.append(f"<lrm id={ident}><lrm_resources>")
-        parts += [history_text(*item) for item in sorted(node.resources.items())]
+        nothing: frozenset[int] = frozenset()
+        parts += [
+            history_text(name, history, hidden.get(name.partition(":")[0], nothing))
+            for name, history in sorted(node.resources.items())
+        ]
         parts.append("</lrm_resources></lrm>")
     parts.append("</node_state>")
     return "".join(parts)

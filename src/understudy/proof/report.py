@@ -1,17 +1,18 @@
 """The proof for a person at a terminal, and for a program as JSON."""
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
+from rich.columns import Columns
 from rich.console import Console, Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from understudy.findings import advice_for, message_for
-from understudy.proof.prove import Proof, Row, violation_finding
+from understudy.proof.result import Proof, Row, violation_finding
 from understudy.proof.scenarios import FAULTS, RECOVERIES
 
 SIGNS = {
@@ -36,6 +37,10 @@ MEANINGS = {
     "twice": "running twice",
 }
 SHOWN = 12
+LONGEST_LABEL = 48
+CELL = 3
+LEAST_COLUMNS = 6
+BRIEF = 4
 
 
 def fault_label(row: Row) -> str:
@@ -44,7 +49,10 @@ def fault_label(row: Row) -> str:
     parts = []
     for fault in kinds:
         place = fault.node if not fault.resource else ""
-        parts.append(f"{FAULTS.get(fault.kind, fault.kind)} {place.replace(',', ' and ')}".strip())
+        what = FAULTS.get(fault.kind, fault.kind)
+        if fault.kind == "node-lost" and len(fault.nodes) > 1:
+            what = f"{len(fault.nodes)} nodes lost"
+        parts.append(f"{what} {place.replace(',', ' and ')}".strip())
     moved = ", elsewhere" if any(fault.kind == "moved" for fault in row.faults) else ""
     return ", then ".join(parts) + moved
 
@@ -72,21 +80,88 @@ def summary(proof: Proof) -> str:
     if proof.interrupted:
         tried = f"Interrupted: {proof.played:,} of {proof.planned:,} failures tried"
     broken = len({item["scenario"] for item in proof.violations})
-    return f"{tried}, " + ("all survived." if not broken else f"{broken:,} not as they should be.")
+    if not broken:
+        return f"{tried}, all survived."
+    lost = len({item["scenario"] for item in proof.violations if item["severity"] == "error"})
+    return f"{tried}, {broken:,} not as they should be" + (
+        f", {lost:,} of them not survived." if lost else "."
+    )
 
 
-def _matrix_table(proof: Proof) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1))
-    table.add_column("fault", no_wrap=True)
-    for number, _ in enumerate(proof.services, 1):
-        table.add_column(str(number), justify="center", no_wrap=True)
+@dataclass(frozen=True)
+class Line:
+    """A line of the terminal's matrix: what fails, where, and a verdict for each service; ``fences`` a node."""
+
+    label: str
+    words: tuple[str, ...]
+    fences: bool
+
+
+def condensed(proof: Proof) -> list[Line]:
+    """Return the matrix with lines that differ in the place only put together."""
+    found: dict[tuple[str, tuple[str, ...], bool], list[str]] = {}
+    places: dict[str, int] = defaultdict(int)
     for label, cells in matrix(proof).items():
-        marks = []
-        for service in proof.services:
-            sign, style = SIGNS[worst(row.services[service] for row in cells.get(service, ()))]
-            marks.append(Text(sign, style=style))
-        table.add_row(label, *marks)
-    return table
+        rows = list({row.name: row for rows in cells.values() for row in rows}.values())
+        place = rows[0].faults[0].node if len(rows[0].faults) and not rows[0].faults[0].resource else ""
+        what = label.removesuffix(place.replace(",", " and ")).strip() if place else label
+        words = tuple(
+            worst(row.services[service] for row in cells.get(service, ())) for service in proof.services
+        )
+        places[what] += 1
+        found.setdefault((what, words, any(row.fenced for row in rows)), []).append(
+            place.replace(",", " and ")
+        )
+    lines = []
+    for (what, words, fences), where in found.items():
+        each = len(where) > 1 and len(where) == places[what]
+        label = what if not any(where) else f"{what}: {'each' if each else ', '.join(where)}"
+        if len(label) > LONGEST_LABEL:
+            label = f"{what}: {len(where)} places" if len(where) > 1 else label[: LONGEST_LABEL - 1] + "…"
+        lines.append(Line(label, words, fences))
+    return lines
+
+
+def _matrix_tables(proof: Proof, width: int) -> list[RenderableType]:
+    """Return the matrix in as many blocks of columns as the width asks for."""
+    lines = condensed(proof)
+    label = max((len(line.label) for line in lines), default=0) + 1
+    columns = max((width - label - CELL) // CELL, LEAST_COLUMNS)
+    tables: list[RenderableType] = []
+    for begin in range(0, len(proof.services), columns):
+        shown = range(begin, min(begin + columns, len(proof.services)))
+        table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 0))
+        table.add_column("fault", no_wrap=True, min_width=label)
+        for header in (*(str(number + 1) for number in shown), "F"):
+            table.add_column(header, justify="right", no_wrap=True, min_width=CELL)
+        for line in lines:
+            marks = [Text(SIGNS[line.words[number]][0], SIGNS[line.words[number]][1]) for number in shown]
+            table.add_row(line.label, *marks, Text("F" if line.fences else "", "magenta"))
+        tables += [table, ""]
+    return tables
+
+
+def _longest(proof: Proof) -> dict[str, float]:
+    """Return for each service the longest interruption that any single fault may mean, in seconds."""
+    found: dict[str, float] = {}
+    for row in proof.rows:
+        for service, seconds in row.bounds.items():
+            found[service] = max(found.get(service, 0.0), seconds)
+    return found
+
+
+def _legend(proof: Proof) -> list[RenderableType]:
+    longest = _longest(proof)
+    names = [
+        f"[bold]{number}[/] {escape(name)}" + (f" [dim]≤ {longest[name]:.0f} s[/]" if name in longest else "")
+        for number, name in enumerate(proof.services, 1)
+    ]
+    signs = "  ".join(f"[{style}]{sign}[/] {MEANINGS[word]}" for word, (sign, style) in SIGNS.items())
+    return [
+        Columns(names, padding=(0, 2), column_first=True),
+        f"{signs}  [magenta]F[/] a node is fenced",
+        *(["[dim]≤ the longest a service may be without, from the timeouts written[/]"] if longest else []),
+    ]
 
 
 def _violations(proof: Proof) -> list[RenderableType]:
@@ -116,15 +191,11 @@ def _findings(proof: Proof) -> list[RenderableType]:
     return lines
 
 
-def terminal(proof: Proof) -> RenderableType:
+def terminal(proof: Proof, width: int = 120) -> RenderableType:
     """Return what the terminal shows: findings, the matrix of faults against services, violations, the verdict."""
     parts: list[RenderableType] = [*_findings(proof)]
     if proof.rows and proof.services:
-        legend = "  ".join(f"[{style}]{sign}[/] {MEANINGS[word]}" for word, (sign, style) in SIGNS.items())
-        columns = "  ".join(
-            f"[bold]{number}[/] {escape(name)}" for number, name in enumerate(proof.services, 1)
-        )
-        parts += ["", _matrix_table(proof), "", columns, legend]
+        parts += ["", *_matrix_tables(proof, width), *_legend(proof)]
     parts += ["", *_violations(proof)] if proof.violations else []
     for item in accepted(proof):
         parts.append(f"[dim]accepted[/]  {item['code']} ({item['count']}): {escape(item['reason'])}")
@@ -183,6 +254,7 @@ def as_json(proof: Proof, *, stories: bool = False) -> dict[str, Any]:
         "running": proof.running,
         "bounds": bounds,
         "verdicts": {row.name: {**row.services} for row in proof.rows if row.services},
+        "fenced": {row.name: list(row.fenced) for row in proof.rows if row.fenced},
         "not_covered": proof.left_out,
     }
     if stories:
@@ -190,11 +262,27 @@ def as_json(proof: Proof, *, stories: bool = False) -> dict[str, Any]:
     return data
 
 
+def brief(proof: Proof) -> list[str]:
+    """Return the proof as a plan carries it: one line, and what broke, if anything did."""
+    wrong = [item for item in proof.findings if item.severity == "error"]
+    if not proof.played:
+        return [f"Proof: none. {message_for(item)}." for item in (wrong or proof.findings)[:1]]
+    lines = [f"Proof: {summary(proof)}"]
+    kinds = {(item["code"], item["object"]): violation_finding(item) for item in reversed(proof.violations)}
+    broken = [*wrong, *reversed(kinds.values())]
+    lines += [f"  {item.code}  {message_for(item)}" for item in broken[:BRIEF]]
+    if len(broken) > BRIEF:
+        lines.append(f"  … and {len(broken) - BRIEF} more; 'understudy prove' shows all.")
+    return lines
+
+
+def brief_json(proof: Proof) -> dict[str, Any]:
+    """Return the part of the JSON that a plan carries."""
+    kept = ("scenarios", "planned", "sound", "seconds", "violations", "accepted", "findings", "not_covered")
+    whole = as_json(proof)
+    return {name: whole[name] for name in kept}
+
+
 def print_proof(proof: Proof, console: Console) -> None:
     """Print the proof."""
-    console.print(terminal(proof))
-
-
-def json_text(proof: Proof) -> str:
-    """Return the JSON as text."""
-    return json.dumps(as_json(proof), indent=2, ensure_ascii=False)
+    console.print(terminal(proof, console.width))

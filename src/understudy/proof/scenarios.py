@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from itertools import combinations, product
 from typing import NamedTuple
 
-from understudy.proof.configuration import INFINITY, Configuration, Resource
+from understudy.proof.configuration import Configuration
+from understudy.proof.values import INFINITY
 
 FAULTS: Mapping[str, str] = {
     "node-lost": "node lost",
@@ -24,9 +25,9 @@ FAULTS: Mapping[str, str] = {
     "promote": "promotion fails",
     "link-lost": "link of the addresses lost",
     "quorum-lost": "quorum lost on every node",
-    "partition": "partition",
-    "fencing-fails": "node lost and its fencing fails",
-    "fencing-slow": "node lost and its fencing takes long",
+    "partition": "cut off from the others",
+    "fencing-fails": "node lost, fencing fails",
+    "fencing-slow": "node lost, fencing is slow",
     "cluster-maintenance": "cluster in maintenance mode",
     "healed": "failures expire or are cleaned up",
     "moved": "moved there by an administrator",
@@ -139,14 +140,41 @@ def _recovery(fault: Fault) -> tuple[Fault, ...]:
     return (fault,)
 
 
-def _positions(
-    facts: Configuration, root: Resource, running: Mapping[str, Mapping[str, str]]
-) -> Iterator[Scenario]:
-    members = [item.id for item in facts.primitives(root.id) if item.id in running]
-    for node in allowed_nodes(facts, root.id):
-        if members and all(node not in running[name] for name in members):
-            for name, kind in product(members, ("monitor", "start", "stop")):
-                yield Scenario((Fault("moved", root.id, node), Fault(kind, name)))
+def _positions(facts: Configuration, running: Mapping[str, Mapping[str, str]]) -> Iterator[Scenario]:
+    """Yield the failures of everything that runs once, on each of the other nodes where it may run.
+
+    What is tied together is moved together, by the one that the others follow.
+    """
+    for leader, together in _tied(facts, running):
+        members = [item.id for name in together for item in facts.primitives(name) if item.id in running]
+        for node in allowed_nodes(facts, leader):
+            if members and all(node not in running[name] for name in members):
+                for name, kind in product(members, ("monitor", "start", "stop")):
+                    yield Scenario((Fault("moved", leader, node), Fault(kind, name, node)))
+
+
+def _tied(facts: Configuration, running: Mapping[str, Mapping[str, str]]) -> Iterator[tuple[str, list[str]]]:
+    """Yield what mandatory colocations keep on one node, with the one that none of the others leads."""
+    single_copies = {
+        root.id: {node for item in facts.primitives(root.id) for node in running.get(item.id, {})}
+        for root in facts.roots()
+        if root.kind in ("primitive", "group") and not any(item.fencing for item in facts.primitives(root.id))
+    }
+    leads: dict[str, str] = {}
+    for rule in facts.colocations:
+        one, two = facts.root(rule.resource), facts.root(rule.with_resource)
+        near = single_copies.get(one), single_copies.get(two)
+        plain = rule.score >= INFINITY and not rule.role and not rule.with_role
+        if plain and one != two and near[0] is not None and len(near[0]) == 1 and near[0] == near[1]:
+            leads.setdefault(one, two)
+    bound: dict[str, list[str]] = {}
+    for name in single_copies:
+        leader, seen = name, {name}
+        while (above := leads.get(leader)) and above not in seen:
+            seen.add(above)
+            leader = above
+        bound.setdefault(leader, []).append(name)
+    yield from bound.items()
 
 
 def _node_sets(nodes: Sequence[str]) -> Iterator[Fault]:
@@ -185,11 +213,7 @@ def single(facts: Configuration, running: Mapping[str, Mapping[str, str]]) -> Co
         and item.meta.get("migration-threshold", "").isdigit()
         and not facts.cloned(name)
     ]
-    for root in facts.roots():
-        if root.kind in ("primitive", "group") and not any(
-            item.fencing for item in facts.primitives(root.id)
-        ):
-            scenarios += _positions(facts, root, running)
+    scenarios += _positions(facts, running)
     left_out = []
     if len(nodes) > LARGEST_FULL_SET:
         left_out.append(f"sets of more than 2 nodes lost at once (there are {len(nodes)} nodes)")

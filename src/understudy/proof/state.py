@@ -79,7 +79,32 @@ class NodeView:
     @cached_property
     def text(self) -> str:
         """Return the node's ``node_state`` element."""
-        return node_text(self)
+        return node_text(self, {})
+
+    @cached_property
+    def _texts(self) -> dict[int, tuple[Mapping[str, frozenset[int]], str]]:
+        return {}
+
+    def text_without(self, hidden: Mapping[str, frozenset[int]]) -> str:
+        """Return the node's element without the monitors with these intervals of these primitives."""
+        known = self._texts.get(id(hidden))
+        if known is None or known[0] is not hidden:
+            known = self._texts[id(hidden)] = (hidden, node_text(self, hidden))
+        return known[1]
+
+    @cached_property
+    def troubled(self) -> frozenset[str]:
+        """Return the primitives with a fail count or a failed operation on this node."""
+        counted = {
+            key.removeprefix("fail-count-").partition("#")[0].partition(":")[0]
+            for key in self.attributes
+            if key.startswith("fail-count-")
+        }
+        return frozenset(counted).union(
+            name.partition(":")[0]
+            for name, history in self.resources.items()
+            if any(op.key == "last_failure_0" or op.rc not in (OK, PROMOTED) for op in history.ops)
+        )
 
     @property
     def up(self) -> bool:

@@ -6,12 +6,13 @@ resource definition and makes the scheduler restart everything.
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
-from xml.sax.saxutils import quoteattr
 
 from lxml import etree
 
+from understudy.proof.lean import NOTHING_HIDDEN, Hidden, Lean
+from understudy.proof.render import quoteattr
 from understudy.proof.state import CLOCK, FAILED, NOT_RUNNING, OK, History, NodeView, Op, State, Variant
 
 _META = re.compile(r"^CRM_meta_")
@@ -51,15 +52,16 @@ class Template(NamedTuple):
     before: str
     after: str
 
-    def fill(self, state: State) -> str:
-        """Return the whole CIB as the scheduler wants it."""
+    def fill(self, state: State, hidden: Hidden = NOTHING_HIDDEN) -> str:
+        """Return the whole CIB as the scheduler wants it, without the monitors that are hidden."""
         attributes = dict(self.head)
         attributes["have-quorum"] = "1" if state.quorum else "0"
         attributes["execution-date"] = str(state.now)
         if up := state.up():
             attributes["dc-uuid"] = state.nodes[up[0]].id
+        nodes = "".join(node.text_without(hidden) for node in state.nodes.values())
         head = "".join(f" {key}={quoteattr(value)}" for key, value in attributes.items())
-        return f"<cib{head}>{self.before}{status_text(state)}{self.after}</cib>"
+        return f"<cib{head}>{self.before}<status>{nodes}</status>{self.after}</cib>"
 
 
 def _set_option(root: etree._Element, name: str, value: str) -> None:
@@ -101,18 +103,28 @@ def _slim(root: etree._Element) -> None:
                 parent.remove(op)
 
 
-def template(cib: etree._Element, variant: Variant, *, slim: bool = False) -> Template:
+def template(
+    cib: etree._Element,
+    variant: Variant,
+    *,
+    slim: bool = False,
+    lean: Lean | None = None,
+    watched: Iterable[str] = (),
+) -> Template:
     """Cut a CIB for this variant; nothing of its own status remains.
 
     Start-up probes are switched off: a resource without a record on a node is then known not to run there, and
-    states stay small. Probes never change where anything ends up. ``slim`` leaves out what the scheduler does not need.
+    states stay small. Probes never change where anything ends up. ``slim`` leaves out what the scheduler does not need,
+    ``lean`` what decides nothing while only the resources ``watched`` have failed.
     """
-    root = etree.fromstring(etree.tostring(cib))
+    root = etree.fromstring(etree.tostring(cib), etree.XMLParser(remove_blank_text=True))
     for status in root.findall("status"):
         root.remove(status)
     _set_option(root, "enable-startup-probes", "false")
     if slim and root.find("configuration/resources//bundle") is None:
         _slim(root)
+    if lean is not None:
+        lean.cut(root, watched)
     if variant.maintenance:
         _set_option(root, "maintenance-mode", "true")
     if variant.resource:

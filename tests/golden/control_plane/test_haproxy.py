@@ -19,8 +19,8 @@ from understudy.design.proxy import BACKEND_OFFSET, fronts
 from understudy.formats import cib
 from understudy.formats.cluster import INFINITY, Colocation, Order
 from understudy.formats.haproxy import Front, Server, render
-from understudy.proof.prove import Options as ProofOptions
 from understudy.proof.prove import prove
+from understudy.proof.result import Options as ProofOptions
 from understudy.proof.runner.command import CommandScheduler
 from understudy.proof.runner.library import SchedulerUnavailableError
 from understudy.secret import Secret, reveal

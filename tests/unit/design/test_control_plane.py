@@ -17,7 +17,8 @@ from understudy.formats import cib
 from understudy.formats.cluster import INFINITY, Clone, ClusterConfiguration, Colocation, Location, Order
 from understudy.proof.configuration import read_configuration
 from understudy.proof.play import Player
-from understudy.proof.prove import Options, prove
+from understudy.proof.prove import prove
+from understudy.proof.result import Options
 from understudy.proof.runner.command import CommandScheduler
 from understudy.proof.runner.library import SchedulerUnavailableError
 from understudy.secret import Secret

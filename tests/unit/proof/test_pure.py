@@ -9,12 +9,12 @@ from lxml import etree
 
 from understudy.findings import known_codes
 from understudy.proof.bounds import Timing, interruptions
-from understudy.proof.configuration import INFINITY, milliseconds, read_configuration, score
+from understudy.proof.configuration import read_configuration
 from understudy.proof.equivalence import Structure, classes
 from understudy.proof.execute import World, execute, read_graph
 from understudy.proof.page import page
 from understudy.proof.play import Step
-from understudy.proof.prove import Proof, Row
+from understudy.proof.result import Proof, Row
 from understudy.proof.scenarios import (
     FAULTS,
     Fault,
@@ -27,6 +27,7 @@ from understudy.proof.scenarios import (
 )
 from understudy.proof.state import CLOCK, History, NodeView, Op, State, Variant, failed
 from understudy.proof.status import failure, operation_digest, read_state, status_text, template
+from understudy.proof.values import INFINITY, milliseconds, score
 
 CORRECT = Path(__file__).resolve().parents[2] / "proof" / "correct.xml"
 

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from lxml import etree
 
 from understudy.findings.model import Finding
-from understudy.proof.configuration import INFINITY, Configuration, Resource, is_true, milliseconds
+from understudy.proof.configuration import Configuration, Resource
 from understudy.proof.scenarios import allowed_nodes
+from understudy.proof.values import INFINITY, is_true, milliseconds
 
 PROPERTIES = frozenset(
     [

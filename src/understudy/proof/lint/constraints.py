@@ -7,8 +7,9 @@ from itertools import pairwise
 from lxml import etree
 
 from understudy.findings.model import Finding
-from understudy.proof.configuration import INFINITY, Colocation, Configuration
-from understudy.proof.judge import FOUNDATION_AGENTS, family
+from understudy.proof.configuration import Colocation, Configuration
+from understudy.proof.kinship import FOUNDATION_AGENTS, family
+from understudy.proof.values import INFINITY
 
 
 def existing(facts: Configuration, _: etree._Element) -> Iterator[Finding]:

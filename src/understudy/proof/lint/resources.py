@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from lxml import etree
 
 from understudy.findings.model import Finding
-from understudy.proof.configuration import Configuration, Resource, is_true, milliseconds, score
-from understudy.proof.judge import DATA_AGENTS, FOUNDATION_AGENTS, family
+from understudy.proof.configuration import Configuration, Resource
+from understudy.proof.kinship import DATA_AGENTS, FOUNDATION_AGENTS, family
 from understudy.proof.lint.cluster import TRUTH
+from understudy.proof.values import is_true, milliseconds, score
 
 META = frozenset(
     [

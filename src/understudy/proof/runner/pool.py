@@ -138,9 +138,13 @@ class Pool:
     limit: float = 30.0
     workers: list[Process] = field(default_factory=list)
 
+    def spawn(self) -> None:
+        """Start the workers, which then wait for their configuration."""
+        self.workers = self.workers or [Process() for _ in range(self.size)]
+
     def start(self) -> dict[str, Any]:
-        """Start the workers and return the first one's answer to the configuration."""
-        self.workers = [Process() for _ in range(self.size)]
+        """Give the workers the configuration and return the first one's answer to it."""
+        self.spawn()
         for worker in self.workers:
             worker.send(self.load)
         answers = [worker.answer(self.limit * 2) for worker in self.workers]

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 from lxml import etree
 
 from understudy.proof.bounds import Timing, interruptions
-from understudy.proof.configuration import read_configuration
+from understudy.proof.configuration import Configuration, read_configuration
 from understudy.proof.judge import Judge, judge_boot
 from understudy.proof.play import Outcome, Player, Scheduler
 from understudy.proof.runner.command import CommandScheduler
 from understudy.proof.runner.library import LibraryScheduler
 from understudy.proof.scenarios import RECOVERIES, Fault, Scenario
+from understudy.proof.story import Storyteller
 
 if TYPE_CHECKING:
     from understudy.proof.state import State
@@ -45,6 +46,7 @@ class Worker:
         self.scheduler: Scheduler | None = None
         self.player: Player | None = None
         self.judge: Judge | None = None
+        self.storyteller = Storyteller(Configuration())
         self.timing = Timing()
         self.sample: list[State] = []
 
@@ -59,6 +61,7 @@ class Worker:
         durations = {(item[0], item[1]): int(item[2]) for item in message.get("durations", ())}
         self.player = Player(cib, facts, self.scheduler, durations)
         self.judge = Judge(facts, self.player.baseline)
+        self.storyteller = Storyteller(facts)
         boot = self.player.boot
         return {
             "running": boot.after.running(),
@@ -66,7 +69,7 @@ class Worker:
             "quorum": boot.after.quorum,
             "violations": [list(item) for item in judge_boot(self.judge, boot)],
             "services": self.judge.services,
-            "story": _story(Outcome(Scenario((boot.fault,)), (boot,))),
+            "story": self.storyteller.tell(Outcome(Scenario((boot.fault,)), (boot,))),
         }
 
     def check(self, _: dict[str, Any]) -> dict[str, Any]:
@@ -121,7 +124,7 @@ class Worker:
                         bounds[service] = max(bounds.get(service, 0.0), seconds)
             answer |= {"services": verdict.services, "fenced": verdict.fenced, "bounds": bounds}
         if message.get("story") or verdict.violations:
-            answer["story"] = _story(outcome)
+            answer["story"] = self.storyteller.tell(outcome)
         return answer
 
     def counts(self, _: dict[str, Any]) -> dict[str, Any]:
@@ -129,32 +132,6 @@ class Worker:
         if self.player is None:
             return {"scheduled": 0, "recalled": 0}
         return {"scheduled": self.player.scheduled, "recalled": self.player.recalled}
-
-
-def _story(outcome: Outcome) -> list[dict[str, Any]]:
-    return [
-        {
-            "fault": str(step.fault),
-            "view": step.view,
-            "applied": step.applied,
-            "settled": step.settled,
-            "transitions": [
-                {
-                    "actions": [
-                        f"{action.task} {action.resource or action.node}"
-                        f"{' on ' + action.node if action.resource else ''}{' FAILED' if action.failed else ''}"
-                        for action in transition.effective
-                    ],
-                    "waiting": [
-                        f"{a.task} {a.resource or a.node}" for a in transition.waiting if a.effective
-                    ][:10],
-                }
-                for transition in step.transitions
-                if transition.effective or transition.waiting
-            ],
-        }
-        for step in outcome.steps
-    ]
 
 
 def _answer(message: dict[str, Any]) -> None:

@@ -1,0 +1,60 @@
+"""What the scheduler is not given decides nothing: with it and without it, every failure ends alike."""
+
+from pathlib import Path
+
+import pytest
+from lxml import etree
+from tests.proof.conftest import CORPUS
+
+from understudy.proof.cib import load_cib
+from understudy.proof.configuration import read_configuration
+from understudy.proof.play import Outcome, Player
+from understudy.proof.runner.library import LibraryScheduler
+from understudy.proof.scenarios import single
+
+CORRECT = Path(__file__).with_name("correct.xml")
+MANY = 40
+CIBS = [CORRECT, *sorted((CORPUS / "cib").glob("*.xml")), *sorted((CORPUS / "scheduler").glob("*.xml"))[::9]]
+
+
+def told(outcome: Outcome) -> list[object]:
+    return [
+        (
+            step.after.running(),
+            step.settled,
+            [
+                sorted((item.task, item.resource, item.node) for item in one.effective)
+                for one in step.transitions
+                if one.effective
+            ],
+        )
+        for step in outcome.steps
+    ]
+
+
+@pytest.mark.parametrize("file", CIBS, ids=lambda path: path.stem)
+def test_every_failure_ends_alike(file: Path, library: LibraryScheduler) -> None:
+    source = load_cib(file.read_bytes(), file.name)
+    if source.root is None or not source.playable:
+        pytest.skip("this is no configuration that can be played")
+    text = library.upgrade(etree.tostring(source.root)) if source.old else etree.tostring(source.root)
+    assert text is not None
+    root = etree.fromstring(text)
+    facts = read_configuration(root)
+    lean, whole = Player(root, facts, library), Player(root, facts, library, slim=False)
+    assert lean.baseline.running() == whole.baseline.running()
+    scenarios = single(facts, lean.baseline.running()).scenarios
+    for scenario in scenarios[:: max(len(scenarios) // MANY, 1)]:
+        one, two = told(lean.play(scenario)), told(whole.play(scenario))
+        assert one == two, scenario.name
+
+
+def test_less_is_scheduled_for_less(library: LibraryScheduler) -> None:
+    root = etree.fromstring(CORRECT.read_bytes())
+    facts = read_configuration(root)
+    lean, whole = Player(root, facts, library), Player(root, facts, library, slim=False)
+    texts = [etree.fromstring(player.text(player.baseline)) for player in (lean, whole)]
+    assert [len(text.findall(".//lrm_rsc_op[@operation='monitor']")) for text in texts] != [0, 0]
+    thresholds = {pair.get("value") for pair in texts[0].iterfind(".//nvpair[@name='migration-threshold']")}
+    assert thresholds == {"0"}
+    assert len(etree.tostring(texts[0])) < len(etree.tostring(texts[1])) / 1.5
