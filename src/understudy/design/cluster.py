@@ -70,15 +70,25 @@ def cluster_configuration(cloud: Cloud, digests: Mapping[str, str]) -> ClusterCo
     return ClusterConfiguration(
         resources=resources,
         constraints=tuple(_constraints(cloud)),
-        properties={"stonith-enabled": str(fencing_on).lower(), **cloud.preset.properties},
+        properties={
+            "stonith-enabled": str(fencing_on).lower(),
+            **({"placement-strategy": "balanced"} if cloud.spec.capacity else {}),
+            **cloud.preset.properties,
+        },
+        nodes=tuple(node for node in _nodes(cloud.spec) if node.utilization),
         resource_defaults=cloud.preset.resource_defaults,
     )
 
 
 def with_nodes(whole: ClusterConfiguration, spec: Spec) -> ClusterConfiguration:
     """Return the configuration with the nodes in it, which a live cluster adds by itself."""
-    nodes = tuple(Node(name=name, id=str(number)) for number, name in enumerate(spec.nodes, start=1))
-    return replace(whole, nodes=nodes)
+    return replace(whole, nodes=tuple(_nodes(spec)))
+
+
+def _nodes(spec: Spec) -> Iterator[Node]:
+    for number, name in enumerate(spec.nodes, start=1):
+        amounts = {key: str(amount) for key, amount in spec.capacity.get(name, {}).items()}
+        yield Node(name=name, id=str(number), utilization=amounts)
 
 
 def stages(cloud: Cloud, whole: ClusterConfiguration) -> dict[Phase, frozenset[str]]:
@@ -218,6 +228,7 @@ def _service(context: ServiceContext) -> Primitive:
         agent=entry.resource.agent,
         parameters=parameters,
         meta=dict(entry.resource.meta),
+        utilization={name: str(amount) for name, amount in context.service.load.items()},
         operations=tuple(
             Operation(
                 name=operation.name,

@@ -18,15 +18,11 @@ from understudy.kinds.common import Irreversible, expect
 from understudy.kinds.model import Change, Difference, World
 
 READY_SECONDS = 180
+SECTIONS = ("crm_config", "nodes", "resources", "constraints")
 CHANGING = frozenset(
     {"cib-last-written", "update-origin", "update-client", "update-user", "have-quorum", "dc-uuid"}
 )
 """Attributes of a CIB that change although its configuration does not."""
-EMPTY = """\
-<cib validate-with="pacemaker-3.9" epoch="0" num_updates="0" admin_epoch="0">
-  <configuration><crm_config/><nodes/><resources/><constraints/></configuration><status/>
-</cib>
-"""
 
 
 class ClusterResourcesKind(Irreversible):
@@ -51,7 +47,7 @@ class ClusterResourcesKind(Irreversible):
         target = wanted(item, seen["cib"])
         if target is None:
             return None
-        before = seen["cib"] or EMPTY
+        before = seen["cib"] or fresh_cib(item.nodes)
         merged = merge(before, target)
         errors = [finding for finding in merged.findings if finding.severity == "error"]
         if errors:
@@ -92,6 +88,19 @@ def wanted(item: ClusterResources, cib: str | None) -> ClusterConfiguration | No
     if item.stage_ids <= present:
         return None
     return restricted(item.configuration, item.stage_ids | present)
+
+
+def fresh_cib(nodes: Sequence[str]) -> str:
+    """Return the CIB of a cluster that these nodes have just formed."""
+    root = etree.Element("cib", {"validate-with": "pacemaker-3.9", "epoch": "0", "num_updates": "0"})
+    root.set("admin_epoch", "0")
+    root.set("crm_feature_set", "3.16.1")
+    configuration = etree.SubElement(root, "configuration")
+    sections = {name: etree.SubElement(configuration, name) for name in SECTIONS}
+    for number, name in enumerate(nodes, start=1):
+        etree.SubElement(sections["nodes"], "node", id=str(number), uname=name)
+    etree.SubElement(root, "status")
+    return etree.tostring(root, encoding="unicode")
 
 
 def configuration_only(cib: str) -> str:

@@ -1,14 +1,12 @@
 """What Pacemaker would do about a new configuration, from its own scheduler's simulation."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-
-from lxml import etree
 
 from understudy.design.items import ClusterResources, Phase
 from understudy.formats.cib import merge
 from understudy.kinds import pacemaker
-from understudy.kinds.cluster_resources import EMPTY
+from understudy.kinds.cluster_resources import fresh_cib
 from understudy.kinds.model import Change, World
 
 WORDS = {
@@ -62,17 +60,6 @@ async def foretell(world: World, changes: Iterable[Change]) -> list[Action]:
     host = world.hosts[seen.asked if seen else item.nodes[0]]
     extra = [] if seen else [f"--node-up={node}" for node in item.nodes]
     return [_action(raw) for raw in await pacemaker.simulate(host, cib, extra)]
-
-
-def fresh_cib(nodes: Sequence[str]) -> str:
-    """Return the CIB of a cluster that has just been formed."""
-    root = etree.fromstring(EMPTY)
-    root.set("crm_feature_set", "3.16.1")
-    listed = root.find("configuration/nodes")
-    for number, node in enumerate(nodes, start=1):
-        if listed is not None:
-            etree.SubElement(listed, "node", {"id": str(number), "uname": node})
-    return etree.tostring(root, encoding="unicode")
 
 
 def _action(raw: Mapping[str, str]) -> Action:

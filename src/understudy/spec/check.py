@@ -23,6 +23,7 @@ def check_spec(loaded: LoadedSpec) -> list[Finding]:
         *_check_fencing(spec, places),
         *_check_quorum(spec, places),
         *_check_services(spec, places),
+        *_check_capacity(spec, places),
     ]
     return sorted(findings, key=lambda finding: (finding.place is None, finding.place))
 
@@ -173,3 +174,17 @@ def _check_services(spec: Spec, places: Places) -> Iterator[Finding]:
                 yield Finding(
                     f"service-{key}-unknown", values=values, place=places.value("services", name, key)
                 )
+
+
+def _check_capacity(spec: Spec, places: Places) -> Iterator[Finding]:
+    for node in spec.capacity:
+        if node not in spec.nodes:
+            values = {"node": node, "known": ", ".join(spec.nodes)}
+            yield Finding("capacity-node-unknown", values=values, place=places.key("capacity", node))
+    known = {name for amounts in spec.capacity.values() for name in amounts}
+    for service, about in spec.services.items():
+        for name in about.load:
+            if name not in known:
+                values = {"service": service, "name": name, "known": ", ".join(sorted(known)) or "none"}
+                place = places.key("services", service, "load", name)
+                yield Finding("load-without-capacity", values=values, place=place)

@@ -18,6 +18,7 @@ HostName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]
 AbsolutePath = Annotated[str, StringConstraints(pattern=r"^/\S*$")]
 MountOption = Annotated[str, StringConstraints(pattern=r"^[^,\s]+$")]
 Interface = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,14}$")]
+Amount = Annotated[int, Field(ge=0, le=1_000_000)]
 Scalar = str | int | float | bool
 Standby = Literal["cold", "warm", "balanced"]
 Preset = Literal["independent", "guide"]
@@ -168,6 +169,8 @@ class Service(Model):
     """The shared storage that holds its data."""
     workers: int | None = Field(default=None, ge=1, le=512)
     """Worker processes of one copy; without it what the service's own configuration says."""
+    load: dict[Name, Amount] = Field(default_factory=dict)
+    """What one copy of it takes of a node's ``capacity``, by the same names and in the same units."""
     options: dict[str, dict[str, Scalar]] = Field(default_factory=dict)
     """Further options for its configuration: group, name, value."""
 
@@ -256,6 +259,9 @@ class Spec(Model):
     """Networks by name, as prefixes; ``management`` must be among them."""
     nodes: dict[HostName, dict[Name, Address]] = Field(min_length=1)
     """Controllers by host name, with their address on each network."""
+    capacity: dict[HostName, dict[Name, Amount]] = Field(default_factory=dict)
+    """What each node can carry, by names and in units of your own, such as ``memory`` in GiB. Pacemaker then starts a
+    service only where its ``load`` fits, and the proof says whether the survivors of a failure can carry all of it."""
     fencing: Fencing | None = None
     """How a lost node is made sure to be off."""
     quorum: Quorum = Quorum()

@@ -9,7 +9,7 @@ import pytest
 
 from understudy.hosts.model import Completed
 from understudy.hosts.remote import COMMAND, calls_of
-from understudy.kinds.consequences import fresh_cib
+from understudy.kinds.cluster_resources import fresh_cib
 from understudy.kinds.model import World
 
 NODES = ("one", "two", "three")

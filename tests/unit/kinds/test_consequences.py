@@ -6,7 +6,8 @@ from tests.unit.kinds.conftest import NODES, Cluster, completed
 
 from understudy.design.items import ClusterResources, Phase
 from understudy.formats.cluster import ClusterConfiguration, Primitive
-from understudy.kinds.consequences import Action, foretell, fresh_cib, notices
+from understudy.kinds.cluster_resources import fresh_cib
+from understudy.kinds.consequences import Action, foretell, notices
 from understudy.kinds.model import Change
 
 WHOLE = ClusterConfiguration(resources=(Primitive(id="web", agent="ocf:heartbeat:Dummy"),))
