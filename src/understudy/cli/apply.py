@@ -45,13 +45,13 @@ async def apply(
         context = reach(given.loaded, live=live)
         reached = await context.__aenter__()
     try:
-        planned = await make(given, reached.world)
+        planned = await make(given, reached.world, proved=True)
         made = planned.plan
         if plan is not None:
             demand_same(made, _saved(plan))
         if not json:
             print_findings(given.warnings)
-            print_plan(made, reached.where, len(given.loaded.spec.nodes), end="")
+            print_plan(planned, reached.where, len(given.loaded.spec.nodes), end="")
         if made.empty:
             return _result(Outcome(), spec, json=json)
         if not (yes or reached.in_lab) and not _confirmed(spec):

@@ -3,14 +3,17 @@
 import json as json_text
 from pathlib import Path
 
+from rich.text import Text
+
 from understudy.cli.console import CHANGE_PENDING, out, print_findings, print_json
 from understudy.cli.inputs import read_input
-from understudy.cli.planning import make
+from understudy.cli.planning import Planned, make
 from understudy.cli.progress import steps
 from understudy.cli.reach import reach
 from understudy.cli.show_plan import show
 from understudy.findings import Finding, FindingsError, Place
 from understudy.plan.model import Plan
+from understudy.proof.report import brief, brief_json
 
 UNTOUCHED = "Nothing was touched; 'understudy apply' makes them."
 
@@ -44,15 +47,16 @@ async def plan(
         progress("connecting")
         async with reach(given.loaded, live=live) as reached:
             progress("observing")
-            planned = await make(given, reached.world)
+            planned = await make(given, reached.world, proved=True)
     made = planned.plan
     if save is not None:
         _save(made, save)
     if json:
-        print_json({"where": reached.where, **made.as_json()})
+        proof = {} if planned.proof is None else {"proof": brief_json(planned.proof)}
+        print_json({"where": reached.where, **made.as_json(), **proof})
     else:
         print_findings(given.warnings)
-        print_plan(made, reached.where, len(given.loaded.spec.nodes))
+        print_plan(planned, reached.where, len(given.loaded.spec.nodes))
     return CHANGE_PENDING if exit_code and not made.empty else 0
 
 
@@ -64,8 +68,9 @@ def _save(made: Plan, file: Path) -> None:
         raise FindingsError([Finding("file-unwritable", values=values, place=Place(str(file)))]) from error
 
 
-def print_plan(made: Plan, where: str, nodes: int, *, end: str = UNTOUCHED) -> None:
-    """Print a plan with its summary."""
+def print_plan(planned: Planned, where: str, nodes: int, *, end: str = UNTOUCHED) -> None:
+    """Print a plan with its summary and its proof."""
+    made = planned.plan
     out.print(
         f"{nodes} nodes reached in {where}."
         if where.startswith("the lab")
@@ -75,6 +80,7 @@ def print_plan(made: Plan, where: str, nodes: int, *, end: str = UNTOUCHED) -> N
         out.print(f"Not made by understudy, and left alone: {', '.join(made.foreign)}.")
     if made.empty:
         out.print("Nothing to change: the spec is true.")
+        _print_proof(planned)
         return
     out.print()
     show(made)
@@ -86,4 +92,11 @@ def print_plan(made: Plan, where: str, nodes: int, *, end: str = UNTOUCHED) -> N
     )
     if noticed:
         out.print(f"Clients notice: {noticed}.")
+    _print_proof(planned)
     out.print(f"{len(made.changes)} changes. {end}".rstrip())
+
+
+def _print_proof(planned: Planned) -> None:
+    if planned.proof is not None:
+        for line in brief(planned.proof):
+            out.print(Text(line))

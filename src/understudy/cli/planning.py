@@ -1,8 +1,10 @@
 """What plan, apply and status share: look at everything and make the plan."""
 
+import asyncio
 from dataclasses import dataclass, replace
 
 from understudy.cli.inputs import Input
+from understudy.cli.proving import designed
 from understudy.design.items import ClusterResources
 from understudy.design.make import Design
 from understudy.formats.cib import load
@@ -13,20 +15,26 @@ from understudy.kinds.registry import KINDS
 from understudy.plan.make import make_plan
 from understudy.plan.model import Plan
 from understudy.plan.observe import observe
+from understudy.proof.prove import prove
+from understudy.proof.result import Proof
 
 
 @dataclass(frozen=True)
 class Planned:
-    """A plan with the design it came from."""
+    """A plan with the design it came from, and the proof that the design survives every single failure."""
 
     plan: Plan
     design: Design
+    proof: Proof | None = None
 
 
-async def make(given: Input, world: World) -> Planned:
-    """Observe, compare, and foretell what Pacemaker will do and what clients will notice."""
+async def make(given: Input, world: World, *, proved: bool = False) -> Planned:
+    """Observe, compare, and foretell what Pacemaker will do and what clients will notice; prove it meanwhile."""
     design = given.design()
-    plan = make_plan(given.loaded.spec.cloud, design.items, await observe(world, design.items, KINDS), KINDS)
+    observed, proof = await asyncio.gather(
+        observe(world, design.items, KINDS), asyncio.to_thread(_proof, given) if proved else _none()
+    )
+    plan = make_plan(given.loaded.spec.cloud, design.items, observed, KINDS)
     actions = await foretell(world, plan.changes)
     clients = next((item.clients_of for item in design.items if isinstance(item, ClusterResources)), {})
     missed = notices(actions, clients)
@@ -34,7 +42,16 @@ async def make(given: Input, world: World) -> Planned:
     notes += [f"Clients miss {words}." for words in missed]
     seen = await pacemaker.view(world)
     foreign = tuple(_foreign(seen.cib)) if seen else ()
-    return Planned(replace(plan, notes=tuple(notes), foreign=foreign), design)
+    return Planned(replace(plan, notes=tuple(notes), foreign=foreign), design, proof)
+
+
+def _proof(given: Input) -> Proof:
+    text, options = designed(given)
+    return prove(text, str(given.path), options)
+
+
+async def _none() -> None:
+    return None
 
 
 def _foreign(cib: str) -> list[str]:
