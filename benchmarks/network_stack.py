@@ -291,7 +291,7 @@ def main() -> None:
             continue
         with tempfile.TemporaryDirectory() as folder:
             spec = Path(folder) / "cloud.yaml"
-            spec.write_text(_text(vrrp="vrrp" in wanted))
+            spec.write_text(example_text(vrrp="vrrp" in wanted))
             os.environ["XDG_STATE_HOME"] = folder
             with site_of(spec) as site:
                 for name in wanted:
@@ -311,7 +311,7 @@ def main() -> None:
                             RESULT.write_text(json.dumps(figures, indent=2) + "\n")
 
 
-def _text(*, vrrp: bool) -> str:
+def example_text(*, vrrp: bool) -> str:
     text = EXAMPLE.read_text().replace("cloud: network-stack", f"cloud: {NAME}")
     if not vrrp:
         return text
