@@ -34,6 +34,7 @@ DOMAINS = {
     "spec": "The spec",
     "options": "Options of a service's configuration",
     "design": "What the catalog and the release allow",
+    "consistency": "Layers that disagree",
     "formats": "Languages that are read and written",
     "hosts": "Reaching nodes and working on them",
     "tls": "TLS",

@@ -149,16 +149,21 @@ class Site:
 
     def client(self) -> ImageClient:
         """Return a user of the cloud, in the clients' network."""
-        public = re.search(r"api: .*public: ([\d.]+)", self.spec.read_text())
-        assert public is not None
-        password = (self.spec.parent / "secrets" / "identity-admin").read_text().strip()
-        return ImageClient(self.lab, f"http://{public[1]}:5000/v3", f"http://{public[1]}:9292", password)
+        text = self.spec.read_text()
+        public = dict(re.findall(r"(api|images): .*public: ([\d.]+)", text))
+        images = public.get("images", public["api"])
+        secrets = self.spec.parent / "secrets"
+        password = (secrets / "identity-admin").read_text().strip()
+        authority = secrets / "tls-authority.pem" if "\ntls:" in text else None
+        scheme = "https" if authority else "http"
+        keystone, glance = f"{scheme}://{public['api']}:5000/v3", f"{scheme}://{images}:9292"
+        return ImageClient(self.lab, keystone, glance, password, authority)
 
 
-def make_site(folder: Path, name: str, *replacements: tuple[str, str]) -> Site:
-    """Write the example's spec with another name, other networks and made secrets."""
+def make_site(folder: Path, name: str, *replacements: tuple[str, str], example: Path = EXAMPLE) -> Site:
+    """Write an example's spec with another name, other networks and made secrets."""
     site = Site(folder / "cloud.yaml", name, folder / "state")
-    text = re.sub(r"^cloud: .*$", f"cloud: {name}", EXAMPLE.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    text = re.sub(r"^cloud: .*$", f"cloud: {name}", example.read_text(encoding="utf-8"), flags=re.MULTILINE)
     for before, after in (*OTHER_NETWORKS.items(), *replacements):
         assert before in text
         text = text.replace(before, after)

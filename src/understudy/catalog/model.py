@@ -199,6 +199,10 @@ class ServiceEntry(Model):
     layer2: Layer2 | None = None
     """What it is to the other agents of the Networking service, for a layer-2 agent."""
     port: int | None = None
+    tls: tuple[Case, ...] = ()
+    """When the service can speak TLS itself; otherwise HAProxy has to do it."""
+    tls_port: int | None = None
+    """Its port when it speaks TLS, where that is another one."""
     storage: Literal["required", "optional", "none"] = "none"
     user: tuple[User, ...] = ()
     packages: tuple[Named, ...] = ()

@@ -3,17 +3,19 @@
 from importlib import resources
 from pathlib import Path
 
-from understudy.cli.console import out
+from understudy.cli.console import out, print_json
 from understudy.findings import Finding, FindingsError, Place
 
 
-def init(file: Path = Path("cloud.yaml"), /) -> int:
+def init(file: Path = Path("cloud.yaml"), /, *, json: bool = False) -> int:
     """Write a commented spec to start from; an existing file is never overwritten.
 
     Parameters
     ----------
     file
         Where to write it.
+    json
+        Print JSON.
     """
     text = (resources.files("understudy.spec") / "start.yaml").read_text(encoding="utf-8")
     try:
@@ -24,6 +26,9 @@ def init(file: Path = Path("cloud.yaml"), /) -> int:
     except OSError as error:
         values = {"reason": error.strerror}
         raise FindingsError([Finding("file-unwritable", values=values, place=Place(str(file)))]) from error
+    if json:
+        print_json({"written": str(file)})
+        return 0
     out.print(f"Written: {file}. Change names and addresses to yours, then:")
     out.print(
         f"  understudy secrets {file} --generate\n  understudy check {file}\n  understudy lab up {file}"

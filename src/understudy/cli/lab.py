@@ -28,9 +28,18 @@ SpecFile = Annotated[Path, Parameter(help="The spec's file.")]
 
 
 @app.command
-def up(spec: SpecFile, /) -> int:
-    """Build the image if there is none in the cache, and boot all nodes; what is up already is left as it is."""
+def up(spec: SpecFile, /, *, json: bool = False) -> int:
+    """Build the image if there is none in the cache, and boot all nodes; what is up already is left as it is.
+
+    Parameters
+    ----------
+    json
+        Print JSON.
+    """
     lab, fresh = bring_up_lab(read_input(spec))
+    if json:
+        print_json({"up": True, "name": lab.name, "fresh": fresh, "nodes": list(lab.topology.nodes)})
+        return 0
     out.print(f"Lab {lab.name} {'is up' if fresh else 'was up already'}: {', '.join(lab.topology.nodes)}.")
     out.print(f"  next: understudy apply {spec}\n  down: understudy lab down {spec}")
     return 0
@@ -51,12 +60,19 @@ def bring_up_lab(given: Input) -> tuple[Lab, bool]:
 
 
 @app.command
-def down(spec: SpecFile, /) -> int:
-    """End all nodes and remove everything of the lab but the cached image."""
+def down(spec: SpecFile, /, *, json: bool = False) -> int:
+    """End all nodes and remove everything of the lab but the cached image.
+
+    Parameters
+    ----------
+    json
+        Print JSON.
+    """
     _need_root()
     name = load_spec(spec).spec.cloud
-    out.print(f"Lab {name} is down." if take_down(name) else f"There was no lab {name}.")
-    return 0
+    was_there = take_down(name)
+    words = f"Lab {name} is down." if was_there else f"There was no lab {name}."
+    return _told(words, {"up": False, "name": name, "was_there": was_there}, json=json)
 
 
 @app.command
@@ -114,32 +130,42 @@ def shell(
 
 
 @app.command
-def crash(spec: SpecFile, node: str, /) -> int:
+def crash(spec: SpecFile, node: str, /, *, json: bool = False) -> int:
     """Cut a node's power: its disk survives, its memory does not.
 
     Parameters
     ----------
     node
         The node's name.
+    json
+        Print JSON.
     """
     _need_root()
     _order(_running(spec).crash, node)
-    out.print(f"{node} has lost power.")
-    return 0
+    return _told(f"{node} has lost power.", {"node": node, "power": "off"}, json=json)
 
 
 @app.command
-def boot(spec: SpecFile, node: str, /) -> int:
+def boot(spec: SpecFile, node: str, /, *, json: bool = False) -> int:
     """Switch a node on.
 
     Parameters
     ----------
     node
         The node's name.
+    json
+        Print JSON.
     """
     _need_root()
     _order(_running(spec).boot, node)
-    out.print(f"{node} is up.")
+    return _told(f"{node} is up.", {"node": node, "power": "on"}, json=json)
+
+
+def _told(words: str, document: dict[str, object], *, json: bool) -> int:
+    if json:
+        print_json(document)
+    else:
+        out.print(words)
     return 0
 
 

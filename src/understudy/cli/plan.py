@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rich.text import Text
 
-from understudy.cli.console import CHANGE_PENDING, out, print_findings, print_json
+from understudy.cli.console import CHANGE_PENDING, findings_json, out, print_findings, print_json
 from understudy.cli.inputs import read_input
 from understudy.cli.planning import Planned, make
 from understudy.cli.progress import steps
@@ -53,9 +53,10 @@ async def plan(
         _save(made, save)
     if json:
         proof = {} if planned.proof is None else {"proof": brief_json(planned.proof)}
-        print_json({"where": reached.where, **made.as_json(), **proof})
+        found = findings_json(planned.disagreements)
+        print_json({"where": reached.where, **made.as_json(), "findings": found, **proof})
     else:
-        print_findings(given.warnings)
+        print_findings((*given.warnings, *planned.disagreements))
         print_plan(planned, reached.where, len(given.loaded.spec.nodes))
     return CHANGE_PENDING if exit_code and not made.empty else 0
 

@@ -5,13 +5,16 @@ from dataclasses import dataclass, replace
 
 from understudy.cli.inputs import Input
 from understudy.cli.proving import designed
+from understudy.design.consistency import layers_of
 from understudy.design.items import ClusterResources
 from understudy.design.make import Design
+from understudy.findings import Finding
 from understudy.formats.cib import load
 from understudy.kinds import pacemaker
 from understudy.kinds.consequences import foretell, notices
 from understudy.kinds.model import World
 from understudy.kinds.registry import KINDS
+from understudy.plan.layers import observed_disagreements
 from understudy.plan.make import make_plan
 from understudy.plan.model import Plan
 from understudy.plan.observe import observe
@@ -21,20 +24,21 @@ from understudy.proof.result import Proof
 
 @dataclass(frozen=True)
 class Planned:
-    """A plan with the design it came from, and the proof that the design survives every single failure."""
+    """A plan with the design it came from, where the layers disagree now, and the proof of the design."""
 
     plan: Plan
     design: Design
+    disagreements: tuple[Finding, ...] = ()
     proof: Proof | None = None
 
 
 async def make(given: Input, world: World, *, proved: bool = False) -> Planned:
     """Observe, compare, and foretell what Pacemaker will do and what clients will notice; prove it meanwhile."""
     design = given.design()
-    observed, proof = await asyncio.gather(
+    observations, proof = await asyncio.gather(
         observe(world, design.items, KINDS), asyncio.to_thread(_proof, given) if proved else _none()
     )
-    plan = make_plan(given.loaded.spec.cloud, design.items, observed, KINDS)
+    plan = make_plan(given.loaded.spec.cloud, design.items, observations, KINDS)
     actions = await foretell(world, plan.changes)
     clients = next((item.clients_of for item in design.items if isinstance(item, ClusterResources)), {})
     missed = notices(actions, clients)
@@ -42,7 +46,10 @@ async def make(given: Input, world: World, *, proved: bool = False) -> Planned:
     notes += [f"Clients miss {words}." for words in missed]
     seen = await pacemaker.view(world)
     foreign = tuple(_foreign(seen.cib)) if seen else ()
-    return Planned(replace(plan, notes=tuple(notes), foreign=foreign), design, proof)
+    cloud = given.cloud()
+    live = seen.cib if seen else None
+    found = observed_disagreements(cloud, layers_of(cloud, design), plan.changes, observations, live)
+    return Planned(replace(plan, notes=tuple(notes), foreign=foreign), design, found, proof)
 
 
 def _proof(given: Input) -> Proof:

@@ -1,9 +1,9 @@
 """understudy render: everything that a spec becomes, for a person to read."""
 
-import json
+from json import dumps
 from pathlib import Path
 
-from understudy.cli.console import out, print_findings
+from understudy.cli.console import findings_json, out, print_findings, print_json
 from understudy.cli.inputs import read_input
 from understudy.design.cluster import with_nodes
 from understudy.design.items import (
@@ -30,7 +30,7 @@ from understudy.spec.load import LoadedSpec
 HIDDEN = "********"
 
 
-def render(spec: Path, /, *, to: Path) -> int:
+def render(spec: Path, /, *, to: Path, json: bool = False) -> int:
     """Write everything that a spec becomes into a folder, for a person to read. Secrets are masked.
 
     Parameters
@@ -39,6 +39,8 @@ def render(spec: Path, /, *, to: Path) -> int:
         The spec's file.
     to
         The folder; it must be new or empty.
+    json
+        Print JSON.
     """
     given = read_input(spec, with_secrets=False)
     design = given.design()
@@ -48,6 +50,9 @@ def render(spec: Path, /, *, to: Path) -> int:
         path = to / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
+    if json:
+        print_json({"folder": str(to), "files": sorted(files), "findings": findings_json(given.warnings)})
+        return 0
     print_findings(given.warnings)
     out.print(f"{len(files)} files written below {to}; nothing else was touched.")
     return 0
@@ -83,7 +88,7 @@ def rendered(loaded: LoadedSpec, design: Design) -> dict[str, str]:
         files[f"nodes/{node}/state.txt"] = "\n".join(lines) + "\n"
     files["data.txt"] = "".join(f"{_data_line(item)}\n" for item in design.items if _data_line(item))
     endpoints = [item for item in design.items if isinstance(item, Endpoint)]
-    files["keystone/endpoints.json"] = json.dumps([_endpoint(item) for item in endpoints], indent=2) + "\n"
+    files["keystone/endpoints.json"] = dumps([_endpoint(item) for item in endpoints], indent=2) + "\n"
     return files
 
 

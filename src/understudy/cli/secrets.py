@@ -6,6 +6,7 @@ from pathlib import Path
 
 from understudy.catalog.load import load_catalog
 from understudy.catalog.releases import release_named
+from understudy.cli.authority import make_certificates
 from understudy.cli.console import FAILED, findings_json, out, print_json
 from understudy.design.check import check_against_catalog
 from understudy.design.make import required_secrets
@@ -13,11 +14,12 @@ from understudy.findings import FindingsError, count
 from understudy.spec.check import check_spec
 from understudy.spec.load import LoadedSpec, load_spec
 from understudy.spec.secrets import references, resolve_all
+from understudy.spec.tls import PREFIX
 
 SECRET_BYTES = 24
 
 
-def secrets(spec: Path, /, *, generate: bool = False, json: bool = False) -> int:
+def secrets(spec: Path, /, *, generate: bool = False, renew: bool = False, json: bool = False) -> int:
     """Say which secrets a spec needs and whether each resolves; values are never shown.
 
     Parameters
@@ -25,7 +27,9 @@ def secrets(spec: Path, /, *, generate: bool = False, json: bool = False) -> int
     spec
         The spec's file.
     generate
-        Make the files that are missing, with random values, readable by you only.
+        Make the files that are missing, with random values, readable by you only; certificates with ``internal_ca``.
+    renew
+        Make all certificates of ``internal_ca`` anew; the authority stays.
     json
         Print JSON.
     """
@@ -34,7 +38,7 @@ def secrets(spec: Path, /, *, generate: bool = False, json: bool = False) -> int
     if count(findings, "error"):
         raise FindingsError(findings)
     names = required_secrets(loaded.spec, load_catalog(), release_named(loaded.spec.release))
-    made = make_missing(loaded, names) if generate else []
+    made = make_missing(loaded, names, renew=renew) if generate or renew else []
     resolved, missing = resolve_all(loaded, names)
     if json:
         print_json({"resolved": sorted(resolved), "made": made, "findings": findings_json(missing)})
@@ -45,11 +49,15 @@ def secrets(spec: Path, /, *, generate: bool = False, json: bool = False) -> int
     return FAILED if count(missing, "error") else 0
 
 
-def make_missing(loaded: LoadedSpec, names: tuple[str, ...]) -> list[str]:
-    """Make the secret files that are missing, with random values; return their names."""
-    made = []
+def make_missing(loaded: LoadedSpec, names: tuple[str, ...], *, renew: bool = False) -> list[str]:
+    """Make the secret files that are missing, with random values, and certificates; return their names.
+
+    A certificate of another authority than that of ``internal_ca`` is not made.
+    """
+    tls = loaded.spec.tls
+    made = make_certificates(loaded, renew=renew) if tls and tls.internal_ca else []
     for name, (reference, _) in references(loaded, names).items():
-        if reference.file is None:
+        if reference.file is None or name.startswith(PREFIX):
             continue
         path = loaded.folder / reference.file
         if path.exists():

@@ -1,5 +1,6 @@
 """understudy status: spec against reality at a glance."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.table import Table
@@ -9,10 +10,11 @@ from understudy.cli.inputs import Input, read_input
 from understudy.cli.planning import Planned, make
 from understudy.cli.reach import reach
 from understudy.cli.show_plan import subjects
-from understudy.findings import Finding, FindingsError
+from understudy.findings import FindingsError
 from understudy.formats.cluster import Clone, primitives_of
 from understudy.kinds import pacemaker
 from understudy.kinds.pacemaker import ClusterView
+from understudy.spec.certificates import EXPIRED, validities
 
 
 async def status(spec: Path, /, *, live: bool = False, json: bool = False) -> int:
@@ -27,16 +29,17 @@ async def status(spec: Path, /, *, live: bool = False, json: bool = False) -> in
     json
         Print JSON.
     """
-    given = read_input(spec)
+    given = read_input(spec, only_shows=True)
     planned: Planned | None = None
-    findings: tuple[Finding, ...] = ()
+    findings = tuple(one for one in given.warnings if one.code == EXPIRED)
     async with reach(given.loaded, live=live, missing_is_fine=True) as reached:
         seen = await pacemaker.view(reached.world)
         if not reached.missing:
             try:
                 planned = await make(given, reached.world)
+                findings = planned.disagreements
             except FindingsError as error:  # what cannot be looked at must not hide what can
-                findings = tuple(error.findings)
+                findings += tuple(error.findings)
     document = _document(given, planned, seen, reached.where, reached.missing)
     if findings:
         document |= {"healthy": False, "findings": findings_json(findings)}
@@ -44,6 +47,7 @@ async def status(spec: Path, /, *, live: bool = False, json: bool = False) -> in
         print_json(document)
     else:
         _print(document)
+        print_findings(one for one in given.warnings if one not in findings)
         print_findings(findings)
     return 0 if document["healthy"] else FAILED
 
@@ -72,6 +76,10 @@ def _document(
         "failures": list(seen.failures) if seen else [],
         "pending": pending,
         "foreign": list(planned.plan.foreign) if planned else [],
+        "certificates": [
+            {"name": one.name, "until": one.until.isoformat(), "state": one.state}
+            for one in validities(given.loaded, given.secrets, datetime.now(UTC))
+        ],
     }
 
 
@@ -128,6 +136,12 @@ def _print(document: dict[str, object]) -> None:
         out.print(f"{name}  {state}", style="" if state == "online" else "bold red")
     out.print()
     out.print(table)
+    certificates = document["certificates"]
+    if isinstance(certificates, list) and certificates:
+        first = min(certificates, key=lambda one: str(one["until"]))
+        out.print(
+            f"\n{len(certificates)} certificates; {first['name']} is the first to expire, {first['until'][:10]}."
+        )
     for key, title in (
         ("failures", "Failed operations"),
         ("pending", "Differs from the spec; 'understudy plan' shows how"),

@@ -6,7 +6,10 @@ from difflib import get_close_matches
 from understudy.catalog.model import Catalog, ServiceEntry
 from understudy.catalog.releases import Release, UnknownReleaseError, release_named, release_range, releases
 from understudy.design.check_networking import check_networking
+from understudy.design.context import Cloud
+from understudy.design.tls import check_tls
 from understudy.findings import Finding
+from understudy.secret import Secret
 from understudy.spec.load import LoadedSpec
 from understudy.spec.model import Service
 
@@ -35,6 +38,8 @@ def check_against_catalog(loaded: LoadedSpec, catalog: Catalog) -> list[Finding]
         findings += _check_service(loaded, catalog, entry, service, release)
     findings += _check_ports(loaded, catalog)
     findings += check_networking(loaded, catalog)
+    if release is not None and spec.services.keys() <= catalog.services.keys():
+        findings += check_tls(loaded, Cloud(spec, catalog, release, lambda _: Secret("-")))
     return findings
 
 

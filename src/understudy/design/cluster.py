@@ -41,6 +41,8 @@ It is above the stickiness of an address, so that one broken copy sends the addr
 below INFINITY, so that several services behind one address do not pull each other down: with INFINITY an address may
 only be where a copy of every one of them runs, and a service that starts nowhere, or two that are broken on different
 nodes, would take the address from all the others. As it is, the address goes where most of them are healthy."""
+LOG_IN_NEEDS = frozenset({"identity", "balancing"})
+"""What has to run before users are made, who have to be there before the other services start."""
 STAGE_OF_LAYER = {
     "storage": Phase.CLUSTER_STORAGE,
     "data": Phase.CLUSTER_DATA,
@@ -92,7 +94,7 @@ def _nodes(spec: Spec) -> Iterator[Node]:
 
 
 def stages(cloud: Cloud, whole: ClusterConfiguration) -> dict[Phase, frozenset[str]]:
-    """Return the resources by stage, each with those before it: storage, then databases and brokers, then everything.
+    """Return the resources by stage, each with those before it: storage, databases and brokers, Keystone, everything.
 
     A later stage needs what is made on the one before, such as a directory on a mounted file system or the tables
     of a service; when all of that is there, only the last stage is left to do.
@@ -107,7 +109,8 @@ def stages(cloud: Cloud, whole: ClusterConfiguration) -> dict[Phase, frozenset[s
 
 def _phase(cloud: Cloud, name: str) -> Phase:
     if name in cloud.spec.services:
-        return STAGE_OF_LAYER[cloud.entry(name).layer]
+        entry = cloud.entry(name)
+        return Phase.CLUSTER_IDENTITY if entry.provides in LOG_IN_NEEDS else STAGE_OF_LAYER[entry.layer]
     return Phase.CLUSTER_STORAGE
 
 
@@ -266,8 +269,8 @@ def _chain(cloud: Cloud, name: str, sides: list[str]) -> Iterator[Colocation]:
     """Tie one address to what it must be with: storages, then its sides, then what starts where it is.
 
     Warm services draw it to their healthy copies. They are not ordered before it, so that nothing of them restarts when
-    the address moves, and the address stays while one of them restarts in its place. With balanced ones it is where
-    HAProxy runs, whichever of their copies are healthy.
+    the address moves, and the address stays while one of them restarts in its place. With HAProxy in front
+    of one it is where HAProxy runs, whichever of the copies of balanced services are healthy.
     """
     spec = cloud.spec
     behind = {one: service for one, service in spec.services.items() if service.address == name}
@@ -284,9 +287,10 @@ def _chain(cloud: Cloud, name: str, sides: list[str]) -> Iterator[Colocation]:
             for side in sides:
                 yield _together(side, service_resource(one, service), HEALTHY_COPY)
     balancer = cloud.provider("balancing")
-    if balancer and any(service.standby == "balanced" for service in behind.values()):
-        for side in sides:
-            yield _together(side, service_resource(balancer, spec.services[balancer]))
+    if balancer and any(cloud.proxied(one) for one in behind):
+        # A storage does not follow what is with it, so it is the one that has to be where HAProxy runs.
+        for one in storages[:1] or sides:
+            yield _together(one, service_resource(balancer, spec.services[balancer]))
 
 
 def _together(resource: str, with_resource: str, score: int = INFINITY) -> Colocation:

@@ -12,13 +12,15 @@ from jinja2 import Environment, StrictUndefined, Template, UndefinedError
 from understudy.catalog.model import Case, Catalog, ServiceEntry
 from understudy.catalog.presets import Preset
 from understudy.catalog.releases import Release, release_range
-from understudy.design.proxy import BACKEND_OFFSET, fronts
+from understudy.design.proxy import BACKEND_OFFSET, CERTIFICATES, LOOPBACK, fronts
 from understudy.formats.haproxy import render as render_haproxy
 from understudy.secret import Secret
 from understudy.spec.model import Service, Spec, VirtualAddress
+from understudy.spec.tls import has_authority
 
 CaseType = TypeVar("CaseType", bound=Case)
 _ENVIRONMENT = Environment(undefined=StrictUndefined, autoescape=False)  # noqa: S701 - option files, not web pages
+SYSTEM_AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
 MESSAGING_USER = "openstack"
 """The one user that all services log in as at the message broker."""
 WILDCARD = {4: "0.0.0.0", 6: "::"}  # noqa: S104 - a service with two virtual addresses must answer on both
@@ -98,6 +100,27 @@ class Cloud:
             return tuple(self.spec.nodes)
         return networking.nodes
 
+    def port(self, name: str) -> int | None:
+        """Return the port at which clients find a service."""
+        entry = self.entry(name)
+        return (self.spec.tls and entry.tls_port) or entry.port
+
+    def proxied(self, name: str) -> bool:
+        """Return whether HAProxy stands in front of a service: of all its copies, or of one to speak TLS for it."""
+        if self.spec.services[name].standby == "balanced":
+            return True
+        secured = self.spec.tls is not None and self.address_of(name) is not None
+        return secured and "serving" in self.entry(name).agent and self.provider("balancing") is not None
+
+    def speaks_tls(self, name: str) -> bool:
+        """Return whether a service speaks TLS itself."""
+        reached = self.spec.tls is not None and self.address_of(name) is not None and not self.proxied(name)
+        return reached and bool(self.select(self.entry(name).tls))
+
+    def authority(self) -> str:
+        """Return the file of authorities that the services trust."""
+        return f"{CERTIFICATES}/authority.pem" if has_authority(self.spec) else SYSTEM_AUTHORITIES
+
     def mount(self, storage: str) -> Mount:
         """Return where a shared storage is mounted."""
         return Mount(storage, f"/var/lib/understudy/{storage}", self.spec.storage[storage].device)
@@ -118,14 +141,15 @@ class Cloud:
 
     def url(self, name: str, side: str = "internal") -> str:
         """Return scheme, host and port of a service."""
-        return f"http://{self.host_of(name, side)}:{self.entry(name).port}"
+        secured = self.spec.tls is not None and (self.proxied(name) or self.speaks_tls(name))
+        return f"{'https' if secured else 'http'}://{self.host_of(name, side)}:{self.port(name)}"
 
     def broker(self) -> Broker:
         """Return where the message broker is."""
         provider = self.provider("messaging")
         if provider is None:
             raise LookupError("no service of the spec provides messaging")
-        return Broker(self.host_of(provider), self.entry(provider).port)
+        return Broker(self.host_of(provider), self.port(provider))
 
     def transport_url(self) -> str:
         """Return the URL of the message broker as oslo.messaging takes it; it holds the password."""
@@ -145,7 +169,10 @@ class Cloud:
             raise LookupError("no service of the spec provides a database")
         scheme = "mysql+pymysql" if self.release in release_range("liberty..") else "mysql"
         password = self.secret(f"database-{user}").reveal()
-        return f"{scheme}://{user}:{password}@{self.host_of(provider, 'internal')}/{name}?charset=utf8"
+        secured = f"&ssl_ca={self.authority()}" if self.speaks_tls(provider) else ""
+        return (
+            f"{scheme}://{user}:{password}@{self.host_of(provider, 'internal')}/{name}?charset=utf8{secured}"
+        )
 
 
 class ServiceContext:
@@ -164,18 +191,22 @@ class ServiceContext:
         """Return where the service listens: at its only virtual address, or everywhere when it has two.
 
         One that is balanced listens at its node's own address, on a port beside that of HAProxy; what is the same on
-        all nodes, such as a parameter of a clone, says everywhere instead.
+        all nodes, such as a parameter of a clone, says everywhere instead. One for which HAProxy only speaks TLS is
+        reached by nobody else.
         """
         address = self.cloud.address_of(self.name)
         if self.service.standby == "balanced" and self.entry.port is not None:
             own = ip_address(self.cloud.own_address(self.node))
             host = str(own) if self.node else WILDCARD[own.version]
             return Bind(host, self.entry.port + BACKEND_OFFSET)
+        if self.cloud.proxied(self.name) and self.entry.port is not None:
+            return Bind(LOOPBACK, self.entry.port + BACKEND_OFFSET)
+        port = self.cloud.port(self.name)
         if address is None:
-            return Bind("127.0.0.1", self.entry.port)
+            return Bind(LOOPBACK, port)
         sides = tuple(address.sides().values())
         host = str(sides[0]) if len(sides) == 1 else WILDCARD[sides[0].version]
-        return Bind(host, self.entry.port)
+        return Bind(host, port)
 
     def variables(self) -> Mapping[str, object]:
         """Return the names that a template may use."""
@@ -190,7 +221,12 @@ class ServiceContext:
             "messaging": self.cloud.broker() if self.cloud.provider("messaging") else None,
             "own_address": self.cloud.own_address(self.node),
             "digest": self.digest,
-            "balanced": self.service.standby == "balanced",
+            "proxied": self.cloud.proxied(self.name),
+            "tls": self.cloud.spec.tls is not None,
+            "speaks_tls": self.cloud.speaks_tls(self.name),
+            "certificate": f"{CERTIFICATES}/{self.name}.pem",
+            "certificate_key": f"{CERTIFICATES}/{self.name}.key",
+            "authority": self.cloud.authority(),
             "proxy_configuration": self._proxy_configuration,
             "bind": self.bind(),
             "storage": self.cloud.mount(self.service.storage) if self.service.storage else None,

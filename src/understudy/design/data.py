@@ -16,6 +16,7 @@ from understudy.design.items import (
     SharedDirectory,
     SharedFilesystem,
 )
+from understudy.spec.tls import AUTHORITY, has_authority, pem
 
 SERVICE_PROJECT = "service"
 ADMIN = "admin"
@@ -51,6 +52,7 @@ def identity_access(cloud: Cloud, keystone: str) -> IdentityAccess:
         project=ADMIN,
         password=cloud.secret("identity-admin"),
         region=cloud.spec.region,
+        authority=cloud.secret(pem(AUTHORITY)).reveal() if has_authority(cloud.spec) else "",
     )
 
 

@@ -28,8 +28,9 @@ class Phase(IntEnum):
     CLUSTER_DATA = 70
     DATABASES = 75
     SCHEMAS = 80
+    CLUSTER_IDENTITY = 84
+    IDENTITY = 86
     CLUSTER = 90
-    IDENTITY = 95
     ENDPOINTS = 98
 
 
@@ -56,6 +57,11 @@ class Item:
         """Return the name that is unique in a design."""
         return f"{self.kind} {self.target} {self.subject}"
 
+    @property
+    def chain(self) -> str:
+        """Return what the items of a phase have in common that must be made one after the other."""
+        return self.key
+
 
 @dataclass(frozen=True, kw_only=True)
 class NodeItem(Item):
@@ -67,6 +73,11 @@ class NodeItem(Item):
     def target(self) -> str:
         """Return the node."""
         return self.node
+
+    @property
+    def chain(self) -> str:
+        """Return the node; files do not depend on each other, and what is asked at the same time travels together."""
+        return self.key if self.phase == Phase.FILES else self.node
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -353,10 +364,19 @@ class Schema(Item):
         """Return the service."""
         return f"{self.database}.{self.table}"
 
+    @property
+    def chain(self) -> str:
+        """Return the project, whose databases need each other."""
+        return self.user
+
 
 @dataclass(frozen=True)
 class IdentityAccess:
-    """How to reach Keystone as administrator: ``url`` is its internal v3 URL."""
+    """How to reach Keystone as administrator: ``url`` is its internal v3 URL.
+
+    ``authority`` are certificates in PEM, one of which must have signed that of an ``https`` URL; empty: those that
+    this machine trusts.
+    """
 
     url: str
     user: str
@@ -410,3 +430,8 @@ class Endpoint(Item):
     def subject(self) -> str:
         """Return service type and interface."""
         return f"{self.service_type} {self.interface}"
+
+    @property
+    def chain(self) -> str:
+        """Return the service type: the first of its endpoints brings the service entry."""
+        return self.service_type

@@ -19,6 +19,7 @@ from understudy.design.items import (
     Sysctl,
     Unit,
 )
+from understudy.design.tls import certificate_files
 from understudy.secret import Secret, reveal
 
 CLUSTER_PACKAGES = ("pacemaker", "corosync", "pacemaker-cli-utils", "resource-agents", "fence-agents")
@@ -57,6 +58,7 @@ def _node_items(cloud: Cloud) -> Iterator[Item]:
         for name in _services_on(cloud, node):
             yield from option_items(ServiceContext(cloud, name, node))
             yield from own_files(ServiceContext(cloud, name, node))
+            yield from certificate_files(ServiceContext(cloud, name, node))
             yield from _units(cloud, name, node)
     yield from _key_repositories(cloud)
 
@@ -92,7 +94,7 @@ def _of_the_spec(cloud: Cloud, path: str) -> Iterator[tuple[str, str, str]]:
         first = next(iter(cloud.select(cloud.entry(name).files)), None)
         if first is not None and first.path == path:
             for group, options in service.options.items():
-                yield from ((group, option, _text(value)) for option, value in options.items())
+                yield from ((group, option, text_of(value)) for option, value in options.items())
 
 
 def own_files(context: ServiceContext) -> Iterator[File]:
@@ -116,15 +118,16 @@ def _option_values(context: ServiceContext, file: OptionFile) -> Iterator[Option
             yield OptionValue(option.group, option.name, value, option.reason)
 
 
-def _text(value: str | float | bool) -> str:
+def text_of(value: str | float | bool) -> str:
+    """Return an option's value as its file has it."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def configuration_digests(cloud: Cloud) -> Mapping[str, str]:
-    """Return for each service a digest of the options that understudy sets for it.
+    """Return for each service a digest of its options, files and certificates as far as understudy sets them.
 
-    It is a parameter of the service's resource, so that changed options are a changed parameter and Pacemaker itself
-    restarts the service. It is cut short, so that nothing about a password can be learned from it.
+    It is a parameter of the service's resource, so that what changed is a changed parameter and Pacemaker itself
+    reloads or restarts the service. It is cut short, so that nothing about a password can be learned from it.
     """
     digests = {}
     first = next(iter(cloud.spec.nodes))
@@ -135,7 +138,7 @@ def configuration_digests(cloud: Cloud) -> Mapping[str, str]:
             for option in item.options:
                 value = option.value.reveal() if isinstance(option.value, Secret) else option.value
                 digest.update(repr((item.path, option.group, option.name, value)).encode())
-        for file in own_files(context):
+        for file in (*own_files(context), *certificate_files(context)):
             digest.update(repr((file.path, reveal(file.content))).encode())
         digests[name] = digest.hexdigest()[:DIGEST_LENGTH]
     return digests

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from understudy.catalog.model import Catalog
 from understudy.catalog.options import Setting, option_set
-from understudy.catalog.releases import Release
+from understudy.catalog.releases import Release, UnknownReleaseError, release_named
 from understudy.design.context import Cloud, ServiceContext
-from understudy.design.nodes import option_items
+from understudy.design.nodes import option_items, text_of
 from understudy.findings import Finding
 from understudy.secret import Secret
 from understudy.spec.load import LoadedSpec
@@ -21,6 +21,33 @@ def check_options(loaded: LoadedSpec, catalog: Catalog, release: Release) -> lis
     findings: list[Finding] = []
     for name in loaded.spec.services:
         findings += _check_service(loaded, cloud, name)
+    return findings
+
+
+def check_written_options(loaded: LoadedSpec, catalog: Catalog) -> list[Finding]:
+    """Return what is wrong with the options that the operator wrote, of a spec that has no design for other reasons."""
+    try:
+        release = release_named(loaded.spec.release)
+    except UnknownReleaseError:
+        return []
+    cloud = Cloud(loaded.spec, catalog, release, lambda _: Secret("stand-in"))
+    findings: list[Finding] = []
+    for name, service in loaded.spec.services.items():
+        entry = catalog.services.get(name)
+        file = next(iter(cloud.select(entry.files)), None) if entry else None
+        if file is None or not file.options_of:
+            continue
+        settings = [
+            Setting(
+                group,
+                option,
+                text_of(value),
+                loaded.places.value("services", name, "options", group, option),
+            )
+            for group, options in service.options.items()
+            for option, value in options.items()
+        ]
+        findings += option_set(release, file.options_of).check_all(settings, subject=f"{name} {file.path}")
     return findings
 
 

@@ -3,8 +3,8 @@
 Source: HAProxy 2.6 Configuration Manual, sections 3 (global), 4.2 (proxy keywords) and 5 (bind and server options).
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 GLOBAL = """\
 global
@@ -48,7 +48,8 @@ class Server:
 class Front:
     """One service: where clients reach it, and its copies.
 
-    A copy is healthy that answers a request for ``check_path`` with one of the statuses of ``accept``.
+    A copy is healthy that answers a request for ``check_path`` with one of the statuses of ``accept``; without a path
+    it is taken to be. An address with a certificate, the path of a file that holds its key too, speaks TLS only.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Front:
     servers: tuple[Server, ...]
     check_path: str = "/"
     accept: tuple[int, ...] = (200,)
+    certificates: Mapping[str, str] = field(default_factory=dict)
 
 
 def render(fronts: Sequence[Front]) -> str:
@@ -64,17 +66,30 @@ def render(fronts: Sequence[Front]) -> str:
     return "\n".join([GLOBAL, *("\n".join(_listen(front)) + "\n" for front in fronts)])
 
 
+def binds_of(text: str) -> frozenset[str]:
+    """Return everything that a configuration listens on, as ``host:port``; options of ``bind`` are left out."""
+    lines = (line.split() for line in text.splitlines())
+    return frozenset(words[1] for words in lines if len(words) > 1 and words[0] == "bind")
+
+
 def _listen(front: Front) -> Iterator[str]:
     if not front.addresses or not front.servers:
         raise ValueError(f"{front.name} has no address or no server")
     yield f"listen {front.name}"
     for address in front.addresses:
-        yield f"    bind {_spot(address, front.port)}"
-    yield "    option httpchk"
-    yield f"    http-check send meth GET uri {front.check_path}"
-    yield f"    http-check expect status {','.join(str(status) for status in front.accept)}"
+        certificate = front.certificates.get(address)
+        secured = f" ssl crt {certificate} ssl-min-ver TLSv1.2" if certificate else ""
+        yield f"    bind {_spot(address, front.port)}{secured}"
+    if front.certificates:
+        # What the service says of itself, such as links, is to be what the client has asked for.
+        yield "    http-request set-header X-Forwarded-Proto https if { ssl_fc }"
+    if front.check_path:
+        yield "    option httpchk"
+        yield f"    http-check send meth GET uri {front.check_path}"
+        yield f"    http-check expect status {','.join(str(status) for status in front.accept)}"
     for server in front.servers:
-        yield f"    server {server.name} {_spot(server.host, server.port)} check"
+        check = " check" if front.check_path else ""
+        yield f"    server {server.name} {_spot(server.host, server.port)}{check}"
 
 
 def _spot(host: str, port: int) -> str:

@@ -1,6 +1,7 @@
 """Machines that are not there: one that follows a script strictly, one that lives in a directory."""
 
 import json
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -85,7 +86,7 @@ class FakeMachine(System):
         """Give the machine an init script."""
         self.put(f"/etc/init.d/{name}", "", 0o755)
         Path(f"{self.root}/etc/rc2.d/{'S' if enabled else 'K'}01{name}").touch()
-        self.running |= {name} if running else set()
+        self._daemon(name, running)
 
     def run(self, argv: list[str], **_: Any) -> tuple[int, str, str]:  # noqa: ANN401 - the options do not matter
         """Act as the programs that are known would."""
@@ -120,8 +121,18 @@ class FakeMachine(System):
             return (
                 (0, f"{name} is running", "") if name in self.running else (3, f"{name} is not running", "")
             )
-        self.running = self.running | {name} if word == "start" else self.running - {name}
+        self._daemon(name, word == "start")
         return 0, "", ""
+
+    def _daemon(self, name: str, running: bool) -> None:
+        """Let the daemon of a unit run or not, with its process in /proc."""
+        self.running = self.running | {name} if running else self.running - {name}
+        command_line = Path(f"{self.root}/proc/{100 + zlib.crc32(name.encode())}/cmdline")
+        if running:
+            command_line.parent.mkdir(exist_ok=True)
+            command_line.write_text(name)
+        else:
+            command_line.unlink(missing_ok=True)
 
     def _switch(self, name: str, word: str) -> None:
         for link in Path(f"{self.root}/etc/rc2.d").glob(f"[SK]01{name}"):

@@ -12,12 +12,12 @@ from understudy.design.cluster import restricted
 from understudy.design.items import ClusterResources, Item, Phase
 from understudy.findings import Finding, FindingsError
 from understudy.formats.cib import ObjectChange, diff, load, merge
-from understudy.formats.cluster import ClusterConfiguration
+from understudy.formats.cluster import Clone, ClusterConfiguration, ids_of
 from understudy.kinds import pacemaker
 from understudy.kinds.common import Irreversible, expect
 from understudy.kinds.model import Change, Difference, World
 
-READY_SECONDS = 180
+READY_SECONDS = 300
 SECTIONS = ("crm_config", "nodes", "resources", "constraints")
 CHANGING = frozenset(
     {"cib-last-written", "update-origin", "update-client", "update-user", "have-quorum", "dc-uuid"}
@@ -74,7 +74,10 @@ class ClusterResourcesKind(Irreversible):
                     [Finding("cluster-invalid", values=values, subject="cluster")], exit_status=1
                 )
             await pacemaker.replace_configuration(host, seen.cib, after)
-        await pacemaker.wait_running(world, item.ready, READY_SECONDS)
+        clones = {
+            id_ for one in item.configuration.resources if isinstance(one, Clone) for id_ in ids_of(one)
+        }
+        await pacemaker.wait_running(world, item.ready, READY_SECONDS, clones)
 
 
 def wanted(item: ClusterResources, cib: str | None) -> ClusterConfiguration | None:

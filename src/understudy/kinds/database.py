@@ -53,7 +53,7 @@ class DatabaseKind(Irreversible):
     async def apply(self, world: World, change: Change) -> None:
         """Create or correct database, user and grants."""
         item = expect(change.item, Database)
-        await pacemaker.wait_running(world, [item.served_by], SERVE_SECONDS)
+        await _server(world, item)
         password = _quoted(item.password.reveal())
         statements = [
             f"CREATE DATABASE IF NOT EXISTS `{item.name}` CHARACTER SET utf8mb3",
@@ -99,8 +99,7 @@ class SchemaKind(Irreversible):
     async def apply(self, world: World, change: Change) -> None:
         """Run the service's own commands where the database runs."""
         item = expect(change.item, Schema)
-        seen = await pacemaker.wait_running(world, [item.served_by], SERVE_SECONDS)
-        node = seen.where(item.served_by) or seen.asked
+        node = await _server(world, item)
         environment = {name: value.reveal() for name, value in item.environment.items()}
         for command in item.commands:
             done = await world.node(node).ask(
@@ -110,6 +109,16 @@ class SchemaKind(Irreversible):
                 reason = (done["stderr"] or done["stdout"]).strip().splitlines()[-1:] or ["no message"]
                 values = {"command": " ".join(command[:2]), "node": node, "reason": reason[0]}
                 raise FindingsError([Finding("command-failed", values=values, subject=node)], exit_status=1)
+
+
+async def _server(world: World, item: Database | Schema) -> str:
+    """Return the node on which the server runs, as last seen; wait for it where it ran nowhere."""
+    seen = await pacemaker.view(world)
+    node = seen.where(item.served_by) if seen else None
+    if node is None:
+        seen = await pacemaker.wait_running(world, [item.served_by], SERVE_SECONDS)
+        node = seen.where(item.served_by) or seen.asked
+    return node
 
 
 def _by_server(items: Iterable[Served]) -> dict[str, list[Served]]:

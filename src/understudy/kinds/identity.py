@@ -6,7 +6,9 @@ Source: Identity API v3 reference (users, projects, roles, services, endpoints).
 
 import asyncio
 import re
+import ssl
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
@@ -17,6 +19,7 @@ from understudy.kinds.common import Irreversible, expect, items_of
 from understudy.kinds.model import Change, Difference, World
 
 if TYPE_CHECKING:
+    import requests
     from keystoneauth1.session import Session
 
 ANSWER_SECONDS = 90
@@ -85,11 +88,32 @@ async def connect(world: World, access: IdentityAccess) -> IdentityApi:
         project_domain_id="default",
         reauthenticate=True,
     )
-    session = Session(auth=login, timeout=REQUEST_SECONDS)
+    session = Session(
+        auth=login, timeout=REQUEST_SECONDS, session=_forwarded_session(access, url.hostname or "")
+    )
     await asyncio.to_thread(session.get_token)
     api = IdentityApi(session, endpoint)
     world.notes[key] = api
     return api
+
+
+def _forwarded_session(access: IdentityAccess, host: str) -> "requests.Session":
+    """Return what sends requests over a forwarded port: a certificate is to be that of the host behind the port."""
+    import requests  # noqa: PLC0415 - comes with keystoneauth, and takes as long
+
+    context = ssl.create_default_context(cadata=access.authority or None)
+    context.check_hostname = False  # the name is compared by urllib3, for it is not that of the connection
+
+    class Forwarded(requests.adapters.HTTPAdapter):
+        def init_poolmanager(self, *args: Any, **options: Any) -> None:  # noqa: ANN401
+            super().init_poolmanager(*args, ssl_context=context, assert_hostname=host, **options)
+
+        def cert_verify(self, *_: object) -> None:
+            """Leave to the context which authorities count."""
+
+    session = requests.Session()
+    session.mount("https://", Forwarded())
+    return session
 
 
 async def _forward(world: World, address: str, port: int) -> int:
@@ -159,7 +183,7 @@ class ServiceUserKind(Irreversible):
         """Tell whether the user can log in to the project, which needs the right password and a role in it."""
         from keystoneauth1.exceptions import Unauthorized  # noqa: PLC0415
 
-        access = IdentityAccess(item.access.url, item.name, item.project, item.password, item.access.region)
+        access = replace(item.access, user=item.name, project=item.project, password=item.password)
         own = World(world.hosts, world.wait_factor, {})
         own.notes.update({key: value for key, value in world.notes.items() if not key.startswith(_NOTE)})
         try:
@@ -226,9 +250,11 @@ class EndpointKind(Irreversible):
         if not seen["known"]:
             return Change(item, (Difference(name, "not known yet", item.url),), observed, reversible=False)
         current = seen["endpoint"]
-        if current is not None and current["url"] == item.url:
+        if current is not None and current["url"] == item.url and current["enabled"]:
             return None
-        before = current["url"] if current else None
+        before = None
+        if current is not None:
+            before = current["url"] if current["enabled"] else f"{current['url']} (disabled)"
         impact = (
             "" if current is None else f"clients of {item.service_type} {item.interface} use the new address"
         )
@@ -245,7 +271,8 @@ class EndpointKind(Irreversible):
             body = {"name": item.service_name, "type": item.service_type, "enabled": True}
             service = (await api.send("POST", "/services", {"service": body}))["service"]["id"]
         if state["endpoint"] is not None:
-            await api.send("PATCH", f"/endpoints/{state['endpoint']['id']}", {"endpoint": {"url": item.url}})
+            body = {"url": item.url, "enabled": True}
+            await api.send("PATCH", f"/endpoints/{state['endpoint']['id']}", {"endpoint": body})
             return
         body = {
             "service_id": service,
@@ -263,17 +290,20 @@ def _endpoint_state(item: Endpoint, found: Mapping[str, list[Any]]) -> dict[str,
         (one for one in services if one["name"] == item.service_name), services[0] if services else None
     )
     ours = [
-        {"id": endpoint["id"], "url": endpoint["url"]}
-        for endpoint in found["endpoints"]
+        {"id": endpoint["id"], "url": endpoint["url"], "enabled": endpoint.get("enabled", True)}
+        for endpoint in sorted(found["endpoints"], key=lambda one: str(one["id"]))
         if service is not None
         and endpoint["service_id"] == service["id"]
         and endpoint["interface"] == item.interface
         and endpoint.get("region_id") == item.access.region
     ]
+    # Of several, the one that is right is ours; the others are somebody else's, and told.
+    chosen = next((one for one in ours if one["url"] == item.url), ours[0] if ours else None)
     return {
         "known": True,
         "service": service["id"] if service else None,
-        "endpoint": ours[0] if ours else None,
+        "endpoint": chosen,
+        "others": [one for one in ours if one is not chosen and one["enabled"]],
     }
 
 
@@ -282,9 +312,17 @@ def _named(collection: Sequence[Any], name: str) -> str | None:
 
 
 async def _ensure(api: IdentityApi, collection: str, name: str, more: Mapping[str, object]) -> str:
-    found = (await api.get(f"/{collection}?name={name}"))[collection]
+    path = f"/{collection}?name={name}"
+    found = (await api.get(path))[collection]
     if found:
         return str(found[0]["id"])
     singular = collection.removesuffix("s")
-    answer = await api.send("POST", f"/{collection}", {singular: {"name": name, **more}})
+    try:
+        answer = await api.send("POST", f"/{collection}", {singular: {"name": name, **more}})
+    except FindingsError:
+        # Users are made side by side, so another one may have been faster.
+        found = (await api.get(path))[collection]
+        if not found:
+            raise
+        return str(found[0]["id"])
     return str(answer[singular]["id"])

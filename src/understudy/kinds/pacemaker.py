@@ -12,9 +12,10 @@ from understudy.findings import Finding, FindingsError
 from understudy.hosts.model import Completed, Host
 from understudy.kinds.model import World
 
-POLL_SECONDS = 0.25
+POLL_SECONDS = 0.5
 _VIEW = "cluster view"
 # OCF: success, not running, promoted, degraded, degraded and promoted; 193 is an operation under way.
+RUNNING = frozenset({"Started", "Promoted", "Master"})
 HEALTHY_CODES = frozenset({"0", "7", "8", "190", "191", "193"})
 
 
@@ -46,14 +47,15 @@ class ClusterView:
 
     def where(self, resource: str) -> str | None:
         """Return the node on which a resource runs, clone instances of it included."""
-        for state in self.resources:
-            if state.resource.partition(":")[0] == resource and state.role in {
-                "Started",
-                "Promoted",
-                "Master",
-            }:
-                return state.node
-        return None
+        return next(iter(self.nodes_of(resource)), None)
+
+    def nodes_of(self, resource: str) -> tuple[str, ...]:
+        """Return the nodes on which a resource runs, clone instances of it included."""
+        return tuple(
+            state.node
+            for state in self.resources
+            if state.resource.partition(":")[0] == resource and state.role in RUNNING
+        )
 
 
 async def view(world: World, *, fresh: bool = False) -> ClusterView | None:
@@ -65,6 +67,15 @@ async def view(world: World, *, fresh: bool = False) -> ClusterView | None:
         world.notes[_VIEW] = found[0] if found else None
     kept = world.notes[_VIEW]
     return kept if isinstance(kept, ClusterView) else None
+
+
+async def _watched(world: World, asked: str | None) -> ClusterView | None:
+    """Return a fresh view by asking one node while it is in a quorate cluster: waiting must not load the others."""
+    seen = await _view_of(world.hosts[asked]) if asked else None
+    if seen is None or not seen.quorate:
+        return await view(world, fresh=True)
+    world.notes[_VIEW] = seen
+    return seen
 
 
 def forget(world: World) -> None:
@@ -147,12 +158,18 @@ async def wait_online(world: World, nodes: Collection[str], seconds: float) -> C
         await asyncio.sleep(POLL_SECONDS)
 
 
-async def wait_running(world: World, resources: Collection[str], seconds: float) -> ClusterView:
-    """Wait until the resources run; a failure that Pacemaker gave up on ends the wait at the limit."""
+async def wait_running(
+    world: World, resources: Collection[str], seconds: float, everywhere: Collection[str] = ()
+) -> ClusterView:
+    """Wait until the resources run, some of them on all nodes that are online and not in standby.
+
+    A failure that Pacemaker gave up on ends the wait at the limit.
+    """
     deadline = time.monotonic() + seconds * world.wait_factor
+    seen = None
     while True:
-        seen = await view(world, fresh=True)
-        missing = [name for name in resources if seen is None or seen.where(name) is None]
+        seen = await _watched(world, seen.asked if seen else None)
+        missing = [name for name in resources if seen is None or not _runs(seen, name, name in everywhere)]
         if seen is not None and not missing:
             return seen
         if time.monotonic() > deadline:
@@ -166,6 +183,11 @@ async def wait_running(world: World, resources: Collection[str], seconds: float)
                 [Finding("resources-not-running", values=values, subject="cluster")], exit_status=1
             )
         await asyncio.sleep(POLL_SECONDS)
+
+
+def _runs(seen: ClusterView, resource: str, everywhere: bool) -> bool:
+    found = set(seen.nodes_of(resource))
+    return set(seen.online) - set(seen.standby) <= found if everywhere else bool(found)
 
 
 async def simulate(host: Host, cib: str, more: Sequence[str] = ()) -> list[dict[str, str]]:

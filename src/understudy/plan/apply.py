@@ -207,17 +207,13 @@ class _Run:
         return bool(self._done)
 
     async def _phase(self, world: World, changes: Sequence[Change]) -> None:
-        """Take the nodes' steps in parallel over the nodes, then what belongs to all of them."""
-        groups: dict[str, list[Change]] = {}
-        for change in changes:
-            if isinstance(change.item, NodeItem):
-                groups.setdefault(change.item.node, []).append(change)
-        if changes and phase_of(changes[0].item) == Phase.FILES:
-            # Files do not depend on each other, and what a node is asked at the same time travels together.
-            await all_of(self._steps(world, [change]) for group in groups.values() for change in group)
-        else:
-            await all_of(self._steps(world, group) for group in groups.values())
-        await self._steps(world, [change for change in changes if not isinstance(change.item, NodeItem)])
+        """Take the steps on the nodes, then those that belong to all of them; chains side by side."""
+        for on_node in (True, False):
+            chains: dict[str, list[Change]] = {}
+            for change in changes:
+                if isinstance(change.item, NodeItem) == on_node:
+                    chains.setdefault(change.item.chain, []).append(change)
+            await all_of(self._steps(world, chain) for chain in chains.values())
 
     async def _steps(self, world: World, changes: Sequence[Change]) -> None:
         for change in changes:

@@ -220,6 +220,42 @@ class Networking(Model):
     """Where instances' metadata comes from (port 8775); without it the Compute API of this spec."""
 
 
+class CertificateFiles(Model):
+    """Where a certificate and its key are."""
+
+    certificate: str
+    """A file in PEM, relative to the spec's folder; after it may stand those between it and the authority."""
+    key: SecretReference
+    """Where its key is, in PEM and without a passphrase."""
+
+
+class AddressCertificates(Model):
+    """The certificate of a virtual address, or one for each of its sides."""
+
+    certificate: str | None = None
+    """The certificate of both sides; without it the file ``tls-ADDRESS.pem`` in the folder of the secrets."""
+    key: SecretReference | None = None
+    """Its key; without it the file ``tls-ADDRESS.key`` in the folder of the secrets."""
+    internal: CertificateFiles | None = None
+    """The certificate of the internal side, where it is another one."""
+    public: CertificateFiles | None = None
+    """The certificate of the public side, where it is another one."""
+
+
+class Tls(Model):
+    """TLS on every address: in HAProxy where it is among the services, in the service itself where it is not."""
+
+    internal_ca: bool = False
+    """Whether ``understudy secrets --generate`` makes an authority of the site's own and the certificates."""
+    authority: str | None = None
+    """A file in PEM, relative to the spec's folder, of the authorities that the services trust. Without it that of
+    ``internal_ca``, else those that the nodes trust anyway."""
+    warn_days: int = Field(default=30, ge=1, le=3650)
+    """Days before its expiry from which on a certificate is warned about."""
+    certificates: dict[Name, AddressCertificates] = Field(default_factory=dict)
+    """Certificates by virtual address, where they are not in the folder of the secrets."""
+
+
 class Acceptance(Model):
     """A finding of the proof that is expected."""
 
@@ -276,6 +312,8 @@ class Spec(Model):
     """Shared storage by name."""
     networking: Networking | None = None
     """How the tenants' networks are carried."""
+    tls: Tls | None = None
+    """TLS on every address; without it, everything is spoken in clear."""
     accept: tuple[Acceptance, ...] = ()
     """What the proof may find without failing."""
     secrets: Secrets = Secrets()

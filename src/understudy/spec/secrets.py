@@ -8,6 +8,7 @@ from pathlib import Path
 
 from understudy.findings import Finding, Place
 from understudy.secret import Secret
+from understudy.spec import tls
 from understudy.spec.load import LoadedSpec
 from understudy.spec.model import SecretReference
 
@@ -19,6 +20,9 @@ def reference_for(loaded: LoadedSpec, name: str) -> tuple[SecretReference, Place
     named = loaded.spec.secrets.__pydantic_extra__
     if name in named:
         return named[name], loaded.places.value("secrets", name)
+    for written, reference, path in tls.references(loaded.spec):
+        if written == name:
+            return reference, loaded.places.value(*path)
     place = (
         loaded.places.key("secrets", "directory")
         if "secrets" in loaded.spec.model_fields_set
@@ -40,7 +44,7 @@ def resolve_all(loaded: LoadedSpec, names: Iterable[str]) -> tuple[dict[str, Sec
         outcome = resolve(reference, loaded.folder, os.environ)
         if isinstance(outcome, Secret):
             resolved[name] = outcome
-            findings += _loose_permissions(reference, loaded.folder, place)
+            findings += _loose_permissions(reference, loaded.folder, place) if tls.is_secret(name) else ()
         else:
             findings.append(
                 Finding("secret-unresolved", values={"name": name, "reason": outcome}, place=place)

@@ -252,7 +252,15 @@ def test_crmsh_text_is_read_again(configuration: ClusterConfiguration) -> None:
     resources = tuple(sorted(configuration.resources, key=lambda resource: rank.index(type(resource))))
     written = crmsh.render(configuration)
     assume("the fencing levels" not in str([finding.values["what"] for finding in written.findings]))
-    assert crmsh.parse(written.text) == (replace(configuration, resources=resources), ())
+    # It names the levels of a node in their order; which node comes first means nothing.
+    targets = [level.target for level in configuration.fencing_levels]
+    levels = tuple(
+        sorted(configuration.fencing_levels, key=lambda level: (targets.index(level.target), level.index))
+    )
+    assert crmsh.parse(written.text) == (
+        replace(configuration, resources=resources, fencing_levels=levels),
+        (),
+    )
 
 
 @given(

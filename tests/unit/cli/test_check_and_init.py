@@ -79,6 +79,18 @@ def test_all_findings_come_at_once_in_the_order_of_the_file(understudy: Understu
     assert places == sorted(places)
 
 
+@pytest.mark.parametrize("also", ["unknown address", "no credentials", "used twice"])
+@pytest.mark.parametrize("option", ["unknown option", "value of the wrong type"])
+def test_wrong_options_are_told_whatever_else_is_wrong(
+    understudy: Understudy, spec: Path, also: str, option: str
+) -> None:
+    for before, after, _ in (BAD[also], BAD[option]):
+        spec.write_text(spec.read_text().replace(before, after))
+    told = understudy("check", spec)
+    assert BAD[also][2] in told.err
+    assert BAD[option][2] in told.err
+
+
 @pytest.mark.parametrize(
     ("content", "code"),
     [

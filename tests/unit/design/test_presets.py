@@ -75,7 +75,11 @@ def test_times_are_those_of_the_guides(design: Design) -> None:
         monitors = [each for each in one.operations if each.name == "monitor"]
         assert [each.interval for each in monitors] == [60 if one.is_fencing else 30], one.id
     (keystone,) = [one for one in design.cluster.primitives() if one.id == "keystone"]
-    assert [each.name for each in keystone.operations] == ["monitor"]
+    assert [(each.name, each.timeout) for each in keystone.operations] == [
+        ("start", 60),
+        ("stop", 60),
+        ("monitor", 30),
+    ]
     assert "token: 10000" in design.corosync_conf
     assert "consensus: 12000" in design.corosync_conf
 

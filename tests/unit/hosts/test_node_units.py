@@ -24,10 +24,12 @@ class Answers(FakeMachine):
         return self.answers.get(argv[0], (0, "", ""))
 
 
-def process(root: Path, pid: int, cmdline: str, environment: str = "", state: str = "S") -> None:
+def process(  # noqa: PLR0917
+    root: Path, pid: int, cmdline: str, environment: str = "", state: str = "S", parent: int = 1
+) -> None:
     directory = root / "proc" / str(pid)
     directory.mkdir(parents=True)
-    (directory / "stat").write_text(f"{pid} (a) b) {state} 1 1")
+    (directory / "stat").write_text(f"{pid} (a) b) {state} {parent} 1")
     (directory / "cmdline").write_text(cmdline.replace(" ", "\0"))
     (directory / "environ").write_text(environment.replace(" ", "\0"))
 
@@ -45,6 +47,7 @@ def process(root: Path, pid: int, cmdline: str, environment: str = "", state: st
 def test_exit_status_of_an_init_script(tmp_path: Path, status: int, output: str, running: bool) -> None:
     fake = Answers(tmp_path, {"service": (status, output, "")})
     fake.add_unit("glance-api")
+    process(tmp_path, 78, "python3 /usr/bin/glance-api")
     assert machine.read_unit(fake, {"name": "glance-api"}) == {
         "manager": "sysv",
         "known": True,
@@ -78,7 +81,7 @@ def test_dead_process_does_not_run(tmp_path: Path, state: str) -> None:
 
 def test_daemon_of_pacemaker_is_not_the_units(tmp_path: Path) -> None:
     fake = Answers(tmp_path, {"service": (0, "mariadb is running", "")})
-    fake.add_unit("mariadb", enabled=False)
+    fake.add_unit("mariadb", enabled=False, running=False)
     fake.put("/run/mysqld/mariadb.pid", "77\n")
     process(tmp_path, 77, "/usr/sbin/mariadbd", "OCF_RESOURCE_INSTANCE=mariadb PATH=/bin")
     assert machine.read_unit(fake, {"name": "mariadb"})["running"] is False  # type: ignore[index]
@@ -86,10 +89,29 @@ def test_daemon_of_pacemaker_is_not_the_units(tmp_path: Path) -> None:
 
 def test_daemon_in_an_agents_pid_file_is_not_the_units(tmp_path: Path) -> None:
     fake = Answers(tmp_path, {"service": (0, "glance-api is running", "")})
-    fake.add_unit("glance-api", enabled=False)
+    fake.add_unit("glance-api", enabled=False, running=False)
     fake.put("/run/resource-agents/glance-api.pid", "77\n12345\n")
     process(tmp_path, 77, "python3 /usr/bin/glance-api", "PATH=/bin")
     assert machine.read_unit(fake, {"name": "glance-api"})["running"] is False  # type: ignore[index]
+
+
+def test_script_that_takes_another_daemon_for_its_own_is_not_believed(tmp_path: Path) -> None:
+    fake = Answers(tmp_path, {"service": (0, "neutron-api is running", "")})
+    fake.add_unit("neutron-api", enabled=False, running=False)
+    process(tmp_path, 77, "uwsgi_python3 --ini /etc/keystone/keystone-uwsgi.ini", "PATH=/bin")
+    assert machine.read_unit(fake, {"name": "neutron-api"})["running"] is False  # type: ignore[index]
+    assert not fake.asked
+    process(tmp_path, 78, "uwsgi_python3 --ini /etc/neutron/neutron-api-uwsgi.ini", "PATH=/bin")
+    assert machine.read_unit(fake, {"name": "neutron-api"})["running"] is True  # type: ignore[index]
+
+
+def test_worker_of_a_daemon_of_pacemaker_is_not_the_units(tmp_path: Path) -> None:
+    fake = Answers(tmp_path, {"service": (0, "nova-api is running", "")})
+    fake.add_unit("nova-api", enabled=False, running=False)
+    fake.put("/run/resource-agents/nova-api.pid", "77\n")
+    process(tmp_path, 77, "python3 /usr/bin/nova-api", "PATH=/bin")
+    process(tmp_path, 78, "python3 /usr/bin/nova-api", "PATH=/bin", parent=77)
+    assert machine.read_unit(fake, {"name": "nova-api"})["running"] is False  # type: ignore[index]
 
 
 def test_unknown_init_script_cannot_be_switched(tmp_path: Path) -> None:

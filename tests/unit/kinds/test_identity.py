@@ -165,3 +165,46 @@ async def test_an_endpoint_elsewhere_is_moved_in_place(cluster: Cluster, keyston
     assert keystone.sent == [("PATCH", f"/endpoints/{moved}")]
     urls = {each["id"]: each["url"] for each in keystone.held["endpoints"]}
     assert urls == {moved: URL, elsewhere: "http://192.0.2.11:9292"}
+
+
+async def test_of_several_endpoints_the_right_one_is_ours_and_the_others_stay(
+    cluster: Cluster, keystone: Keystone
+) -> None:
+    service = keystone.add("services", name="glance", type="image")
+    other = keystone.add("services", name="glance-of-another-team", type="image")
+    shared = {"interface": "public", "region_id": "RegionOne"}
+    left = keystone.add("endpoints", service_id=service, url="http://192.0.2.11:9292", **shared)
+    keystone.add("endpoints", service_id=other, url="http://192.0.2.55:9292", **shared)
+    keystone.add("endpoints", service_id=service, url=URL, **shared)
+    observed = await KINDS["endpoint"].observe(cluster.world(), [ENDPOINT])
+    assert await change_of(cluster, ENDPOINT) is None
+    others = observed[ENDPOINT.key]["others"]  # type: ignore[index]
+    assert [one["id"] for one in others] == [left]
+    assert keystone.sent == []
+
+
+async def test_a_disabled_endpoint_is_enabled_again(cluster: Cluster, keystone: Keystone) -> None:
+    service = keystone.add("services", name="glance", type="image")
+    where = {"service_id": service, "interface": "public", "region_id": "RegionOne"}
+    off = keystone.add("endpoints", url=URL, enabled=False, **where)
+    change = await make_true(cluster, ENDPOINT)
+    assert change.differences[0].before == f"{URL} (disabled)"
+    assert keystone.sent == [("PATCH", f"/endpoints/{off}")]
+
+
+@pytest.mark.parametrize("interface", ["public", "internal", "admin"])
+async def test_each_interface_is_reconciled_by_itself(
+    cluster: Cluster, keystone: Keystone, interface: str
+) -> None:
+    one = Endpoint(
+        service_name="glance",
+        service_type="image",
+        interface=interface,  # type: ignore[arg-type]
+        url=f"https://{interface}.example:9292",
+        access=ACCESS,
+    )
+    await make_true(cluster, one)
+    await make_true(cluster, ENDPOINT) if interface != "public" else None
+    held = {each["interface"]: each["url"] for each in keystone.held["endpoints"]}
+    assert held[interface] == one.url
+    assert len(keystone.held["services"]) == 1

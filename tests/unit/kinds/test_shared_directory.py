@@ -20,11 +20,14 @@ ITEM = SharedDirectory(
     mounted_by="fs-shared",
     initialise=("mariadb-install-db", "--datadir={directory}"),
 )
+LOCAL = "/var/tmp/tmp.1"
 RIGHT = "directory:mysql:mysql:750\n"
 
 
 def stating(cluster: Cluster, state: str | None) -> None:
     def answer(call: dict[str, Any]) -> object:
+        if call["argv"][0] == "mktemp":
+            return done(f"{LOCAL}\n")
         if call["argv"][0] != "stat":
             return done()
         return done(exit_status=1) if state is None else done(state)
@@ -60,10 +63,12 @@ async def test_it_is_filled_beside_and_renamed_into_place(cluster: Cluster) -> N
     await KIND.apply(cluster.world(), change)
     assert {node for node, _ in cluster.calls} == {"three"}
     argvs = [call["argv"] for _, call in cluster.calls]
-    at = {argv[0]: number for number, argv in enumerate(argvs)}
-    assert argvs[at["mariadb-install-db"]] == ["mariadb-install-db", f"--datadir={PATH}.unfinished"]
+    at = {argv[0]: number for number, argv in reversed(list(enumerate(argvs)))}
+    assert argvs[at["mariadb-install-db"]] == ["mariadb-install-db", f"--datadir={LOCAL}"]
+    assert argvs[at["cp"]] == ["cp", "--archive", f"{LOCAL}/.", f"{PATH}.unfinished"]
+    assert ["rm", "-rf", "--one-file-system", LOCAL] in argvs
     assert argvs[at["mv"]] == ["mv", "--no-target-directory", f"{PATH}.unfinished", PATH]
-    assert at["rm"] < at["mkdir"] < at["mariadb-install-db"] < at["chown"] < at["mv"]
+    assert at["rm"] < at["mkdir"] < at["mariadb-install-db"] < at["cp"] < at["chown"] < at["mv"]
 
 
 async def test_one_that_is_there_only_gets_owner_and_mode(cluster: Cluster) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from understudy.hosts.node.base import Call, Refused, System
@@ -128,12 +129,14 @@ def _sysv_running(system: System, name: str) -> bool:
 
     The script's ``status`` alone is no witness: those of the OpenStack packages look for a process by the
     daemon's program, which is not found for a Python program and is any uWSGI for a uWSGI service; and a
-    script whose program is not installed exits 0 without a word.
+    script whose program is not installed exits 0 without a word. So a process has to bear the name as well.
     """
     if any(_alive(system, file) for file in _pid_files(system, name)):
         return True
+    if not _runs_outside_pacemaker(system, name):
+        return False
     status, output, _ = system.run(["service", name, "status"], limit=20)
-    return status == 0 and bool(output.strip()) and not _run_by_pacemaker(system, name)
+    return status == 0 and bool(output.strip())
 
 
 def _pid_files(system: System, name: str) -> list[Path]:
@@ -151,16 +154,27 @@ def _alive(system: System, pid_file: Path) -> bool:
     return state not in {"Z", "X"} and not _of_an_agent(system, process)
 
 
-def _run_by_pacemaker(system: System, name: str) -> bool:
-    """Say whether a process of this name was started by a resource agent."""
+def _runs_outside_pacemaker(system: System, name: str) -> bool:
+    """Say whether a process with this name on its command line was started by no resource agent."""
     for process in system.real("/proc").glob("[0-9]*"):
         try:
             named = name.encode() in (process / "cmdline").read_bytes()
         except OSError:
             continue
-        if named and _of_an_agent(system, process):
+        if named and not any(_of_an_agent(system, one) for one in _with_ancestors(process)):
             return True
     return False
+
+
+def _with_ancestors(process: Path) -> Iterator[Path]:
+    """Give a process and those above it: a daemon's workers are in no pid file."""
+    while process.name not in {"0", "1"}:
+        yield process
+        try:
+            parent = (process / "stat").read_text().rpartition(")")[2].split()[1]
+        except (OSError, IndexError):
+            return
+        process = process.with_name(parent)
 
 
 def _of_an_agent(system: System, process: Path) -> bool:

@@ -1,0 +1,44 @@
+"""What all commands have in common."""
+
+import inspect
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cyclopts import App
+from tests.unit.cli.conftest import Understudy
+
+from understudy.cli.main import app
+
+WITHOUT_JSON = {"schema", "lab shell", "completion"}
+"""A schema is JSON already, a shell is a person's, completion is the library's own."""
+
+
+def commands(parent: App = app, prefix: str = "") -> Iterator[tuple[str, Callable[..., Any]]]:
+    for name in parent:
+        if name.startswith("-"):
+            continue
+        child = parent[name]
+        if child.default_command is not None:
+            yield f"{prefix}{name}", child.default_command
+        elif prefix == "":
+            yield from commands(child, f"{name} ")
+
+
+@pytest.mark.parametrize(("name", "command"), list(commands()))
+def test_every_command_prints_json(name: str, command: Callable[..., Any]) -> None:
+    assert ("json" in inspect.signature(command).parameters) is (name not in WITHOUT_JSON)
+
+
+def test_all_commands_are_walked() -> None:
+    assert {"init", "check", "plan", "lab up", "lab shell"} <= {name for name, _ in commands()}
+
+
+def test_what_init_and_render_print_is_json(understudy: Understudy, spec: Path, tmp_path: Path) -> None:
+    written = tmp_path / "new.yaml"
+    assert json.loads(understudy("init", written, "--json").out) == {"written": str(written)}
+    rendered = json.loads(understudy("render", spec, "--to", tmp_path / "rendered", "--json").out)
+    assert "cluster/cib.xml" in rendered["files"]
+    assert (tmp_path / "rendered" / "cluster" / "cib.xml").is_file()
