@@ -42,6 +42,8 @@ class Preset(Model):
 
     token: int
     """Milliseconds without a sign of life after which a node counts as lost, unless the spec says so itself."""
+    watch: bool = False
+    """Whether deaths of services are reported to Pacemaker at once, and addresses leave copies that do not answer."""
     properties: dict[str, str]
     """Cluster properties, but for ``stonith-enabled``, which follows the spec."""
     resource_defaults: dict[str, str] = Field(default_factory=dict)

@@ -19,6 +19,7 @@ from understudy.formats.cluster import (
     ClusterConfiguration,
     Colocation,
     Constraint,
+    Expression,
     Group,
     Location,
     Node,
@@ -26,6 +27,7 @@ from understudy.formats.cluster import (
     Order,
     Primitive,
     Resource,
+    Rule,
     ids_of,
     primitives_of,
 )
@@ -224,8 +226,8 @@ def _service(context: ServiceContext) -> Primitive:
         for parameter in context.cloud.select(entry.resource.parameters)
         if context.holds(parameter.when)
     }
-    if context.digest and entry.resource.agent.startswith("ocf:openstack:"):
-        parameters["config_digest"] = context.digest
+    if entry.resource.agent.startswith("ocf:openstack:"):
+        parameters |= _for_our_agents(context)
     return Primitive(
         id=entry.name,
         agent=entry.resource.agent,
@@ -243,6 +245,17 @@ def _service(context: ServiceContext) -> Primitive:
             for operation in entry.resource.operations
         ),
     )
+
+
+def _for_our_agents(context: ServiceContext) -> dict[str, str]:
+    """Return what our own agents are told besides: to report deaths at once, and which addresses wait for health."""
+    parameters = {"config_digest": context.digest} if context.digest else {}
+    if context.cloud.preset.watch:
+        parameters["watch"] = "true"
+        address = context.cloud.address_of(context.name)
+        if address is not None and context.service.standby == "warm" and context.entry.port is not None:
+            parameters["addresses"] = " ".join(str(side) for side in address.sides().values())
+    return parameters
 
 
 def _constraints(cloud: Cloud) -> Iterator[Constraint]:
@@ -265,7 +278,7 @@ def _fencing_places(spec: Spec) -> Iterator[Location]:
         yield Location(id=f"location-fence-{node}", resource=f"fence-{node}", node=node, score=-INFINITY)
 
 
-def _chain(cloud: Cloud, name: str, sides: list[str]) -> Iterator[Colocation]:
+def _chain(cloud: Cloud, name: str, sides: list[str]) -> Iterator[Colocation | Location]:
     """Tie one address to what it must be with: storages, then its sides, then what starts where it is.
 
     Warm services draw it to their healthy copies. They are not ordered before it, so that nothing of them restarts when
@@ -286,11 +299,26 @@ def _chain(cloud: Cloud, name: str, sides: list[str]) -> Iterator[Colocation]:
         elif service.standby == "warm":
             for side in sides:
                 yield _together(side, service_resource(one, service), HEALTHY_COPY)
+                if cloud.preset.watch:
+                    yield _away_from_sick(side, one)
     balancer = cloud.provider("balancing")
     if balancer and any(cloud.proxied(one) for one in behind):
         # A storage does not follow what is with it, so it is the one that has to be where HAProxy runs.
         for one in storages[:1] or sides:
             yield _together(one, service_resource(balancer, spec.services[balancer]))
+
+
+def _away_from_sick(address: str, service: str) -> Location:
+    """Send an address away from where the watcher beside a copy of a warm service says that it does not serve.
+
+    The copy counts as running until Pacemaker has been told of its failure, and while it is restarted in its place.
+    """
+    return Location(
+        id=f"location-{address}-healthy-{service}",
+        resource=address,
+        score=-HEALTHY_COPY,
+        rule=Rule(expressions=(Expression(attribute=f"unhealthy-{service}", operation="eq", value="1"),)),
+    )
 
 
 def _together(resource: str, with_resource: str, score: int = INFINITY) -> Colocation:

@@ -20,18 +20,22 @@ defaults
     # Connections to a client or a server that is gone are noticed.
     option clitcpka
     option srvtcpka
-    # A request that reached no server goes to another one.
-    option redispatch
+    # A request that no server has answered goes to another one at once (of those that may change something only what no
+    # server has seen: see the rule in each section).
+    option redispatch 1
     retries 3
-    timeout connect 2s
+    retry-on conn-failure empty-response response-timeout
+    timeout connect 1s
     timeout client 60s
     timeout server 60s
     timeout queue 30s
-    timeout check 10s
+    timeout check 1s
     timeout http-request 10s
     # Consoles of servers are open for long without a word.
     timeout tunnel 1h
-    default-server inter 2s fastinter 1s fall 2 rise 2 on-marked-down shutdown-sessions
+    # A copy that hangs is left within 3.5 s, one that refuses connections at its next check.
+    default-server inter 1s fastinter 500ms downinter 1s fall 2 rise 2 on-marked-down shutdown-sessions
+    default-server observe layer4 error-limit 3 on-error sudden-death
 """
 
 
@@ -83,6 +87,7 @@ def _listen(front: Front) -> Iterator[str]:
     if front.certificates:
         # What the service says of itself, such as links, is to be what the client has asked for.
         yield "    http-request set-header X-Forwarded-Proto https if { ssl_fc }"
+    yield "    http-request disable-l7-retry unless { method GET HEAD OPTIONS }"
     if front.check_path:
         yield "    option httpchk"
         yield f"    http-check send meth GET uri {front.check_path}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from . import dependencies, net, ocf, processes, serving
+from . import dependencies, net, ocf, processes, serving, watcher
 from .ocf import Deadline, Failure, say
 from .processes import Identity
 
@@ -57,6 +57,8 @@ def monitor(service: Service) -> int:
     if process is None:
         return code
     probe = ocf.is_probe("monitor", service.environ)
+    if not probe:
+        watcher.ensure(service)
     if service.listens:
         trouble = serving.unanswered(service, deadline.within(deadline.left() * SERVING_SHARE))
         if trouble:
@@ -140,14 +142,21 @@ def start(service: Service) -> int:
     copies = processes.search(service, identity)
     if copies.masters:
         _adopt(service, copies.masters[0])
-        return _await_running(service, copies.masters[0], deadline)
+        return _watched(service, _await_running(service, copies.masters[0], deadline))
+    watcher.end(service)
     validation.of_host(service)
     if copies.leftovers:
         from . import stopping
 
         stopping.end_leftovers(service, identity, copies.leftovers, deadline)
     _refuse_second_copy(service)
-    return _launch(service, identity, deadline)
+    return _watched(service, _launch(service, identity, deadline))
+
+
+def _watched(service: Service, code: int) -> int:
+    """Have a running service watched, and return the code of the action."""
+    watcher.ensure(service)
+    return code
 
 
 def _await_running(service: Service, process: Process, deadline: Deadline) -> int:
@@ -217,6 +226,7 @@ def stop(service: Service) -> int:
     """Stop the service; what is not running has been stopped."""
     from . import stopping
 
+    watcher.end(service)
     remark = stopping.stop(service, Identity(service))
     if "leaves" in service.data:
         from . import dataplane

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from . import actions, ocf
+from . import actions, ocf, watcher
 from .service import Service, load
 
 TYPE_CHECKING = False
@@ -18,6 +18,7 @@ ACTIONS: dict[str, Callable[[Service], int]] = {
     "monitor": actions.monitor,
     "status": actions.status,
     "validate-all": actions.validate_all,
+    "watch": watcher.watch,
 }
 USAGE = "usage: {name} {{start|stop|monitor|status|{reload}validate-all|meta-data|usage}}\n"
 

@@ -38,6 +38,13 @@ COMMON: dict[str, tuple[str, str]] = {
             "would pass before that."
         ),
     ),
+    "watch": (
+        "boolean",
+        (
+            "Whether a small process stays beside the service that tells Pacemaker at once when it dies. Default: no, "
+            "deaths are found by the next monitor."
+        ),
+    ),
     "config_digest": (
         "string",
         (
@@ -63,6 +70,15 @@ ADDRESS: dict[str, tuple[str, str]] = {
         (
             "The URL at which the monitor asks the service. Default: the address that it listens on. Only scheme, "
             "host and port count, the path follows from the service."
+        ),
+    ),
+}
+WATCHED: dict[str, tuple[str, str]] = {
+    "addresses": (
+        "string",
+        (
+            "With watch: the virtual addresses by which clients reach the service. While the service does not answer, "
+            "the node has the attribute unhealthy-RESOURCE, by which a location rule can send them to a healthy copy."
         ),
     ),
 }
@@ -127,6 +143,7 @@ def described(service: Service) -> dict[str, tuple[str, str]]:
     found = dict(COMMON) if service.modes else {}
     if service.listens:
         found.update(ADDRESS)
+        found.update(WATCHED)
     if any("uwsgi_ini" in "".join(mode["arguments"]) for mode in service.modes.values()):
         found.update(UWSGI)
     if "api" in service.data:

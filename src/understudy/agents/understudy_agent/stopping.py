@@ -35,6 +35,8 @@ def stop(service: Service, identity: Identity) -> str:
     inodes = _listening(service, roots)
     everyone = processes.family(roots, inodes)
     processes.send(roots, signal.SIGTERM)
+    # One that was stopped cannot hear; what is left of its workers would be waited for.
+    processes.send([process for process in everyone if process.state == "T"], signal.SIGCONT)
     polite = deadline.within(
         min(service.integer("shutdown_timeout"), deadline.left() - min(KILLED, timeout / 4))
     )

@@ -1,0 +1,231 @@
+"""A small process beside a service: its death is an event that reaches Pacemaker at once, not at the next monitor.
+
+It waits for the end of the service's main process (pidfd_open(2)), and as long as a virtual address is here it asks
+the service every second. While the service does not answer, the node has the transient attribute
+``unhealthy-RESOURCE``, by which a location rule sends the address to a healthy copy; whether a service that lives is
+restarted stays the monitor's decision, so that a false alarm costs a move at most. A death is reported as a failed
+monitor (``crm_resource --fail``), after the address has left: Pacemaker decides anew only when what it does is done,
+and a service takes seconds to start.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from . import config, net, ocf, processes, serving
+from .ocf import Deadline
+from .processes import Identity
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .processes import Process
+    from .service import Service
+
+BUSY, IDLE = 1.0, 5.0
+"""Seconds between two questions to a copy that clients go to, and to one that they do not."""
+PATIENCE = 3.0
+"""Seconds without an answer after which a service counts as unhealthy."""
+GOOD_ANSWERS = 2
+"""So many answers in a row make it healthy again."""
+SETTLED = 30.0
+"""So long an address stays where it has come to, however slow the copy is: where all are slow, it would go round."""
+LEAVING = 2.0
+"""Seconds that an address may take to leave before the death is reported all the same."""
+COMMAND = 10.0
+FOLLOWING = 0.02
+TRIES = 3
+KILL = 9
+"""SIGKILL; importing ``signal`` would cost every monitor."""
+
+
+def wanted(service: Service) -> bool:
+    """Return whether the resource is to have a watcher."""
+    return config.is_true(service.given("watch"))
+
+
+def ensure(service: Service) -> None:
+    """Leave a watcher behind if there is none."""
+    if wanted(service) and _running(service) is None:
+        _spawn([os.path.abspath(sys.argv[0]), "watch"], dict(service.environ))
+
+
+def end(service: Service) -> None:
+    """End the watcher and what it has started, before anything is done to the service that it would report."""
+    process = _running(service)
+    if process is not None:
+        try:
+            os.killpg(process.pid, KILL)
+        except ProcessLookupError:
+            ocf.say(f"the watcher of {service.name} has just ended")
+    processes.remove(_file(service))
+
+
+def _file(service: Service) -> str:
+    return service.state_file("watcher")
+
+
+def _running(service: Service) -> Process | None:
+    """Return the watcher; a pid alone is not believed."""
+    try:
+        with open(_file(service), encoding="utf-8", errors="replace") as stream:
+            pid, start = (int(word) for word in stream.read(100).split())
+    except (OSError, ValueError):
+        return None
+    process = processes.look(pid)
+    return process if process is not None and process.start == start else None
+
+
+def _spawn(command: list[str], surroundings: dict[str, str]) -> None:
+    """Start a process of nobody's, in a session of its own, with nothing of ours open."""
+    child = os.fork()
+    if child:
+        os.waitpid(child, 0)
+        return
+    try:
+        os.setsid()
+        if os.fork() == 0:
+            os.setpgid(0, 0)
+            null = os.open(os.devnull, os.O_RDWR)
+            for target in (0, 1, 2):
+                os.dup2(null, target)
+            os.closerange(3, 256)
+            os.chdir("/")
+            os.execve(command[0], command, surroundings)
+    finally:
+        os._exit(0)
+
+
+def watch(service: Service) -> int:
+    """Watch until the service has ended or somebody else looks after it; the action of the process itself."""
+    process = processes.recorded(service, Identity(service))
+    own = processes.look(os.getpid())
+    if process is None or own is None or _running(service) is not None:
+        return ocf.NOT_RUNNING
+    processes.write_private(_file(service), f"{own.pid}\n{own.start}\n", 0o644)
+    _Watcher(service, process).run()
+    now = _running(service)
+    if now is not None and now.pid == own.pid:
+        processes.remove(_file(service))
+    return ocf.SUCCESS
+
+
+class _Watcher:
+    def __init__(self, service: Service, process: Process) -> None:
+        self._service = service
+        self._process = process
+        self._addresses = service.given("addresses").split() if service.listens else []
+        resource = service.instance.partition(":")[0]
+        self._attribute = f"unhealthy-{resource}"
+        self._resource = resource
+        self._silent_since: float | None = None
+        self._here_since: float | None = None
+        self._good = 0
+        self._marked: bool | None = None
+        """None: not known, an earlier watcher may have left the mark."""
+
+    def run(self) -> None:
+        end = _End(self._process)
+        while not end.within(BUSY if self._here() or self._marked is not False else IDLE):
+            if not self._ours():
+                return
+            if self._addresses:
+                self._ask()
+        if not self._ours():
+            return
+        if self._addresses:
+            self._mark(bad=True)
+            deadline = Deadline(LEAVING)
+            while self._here() and not deadline.passed():
+                deadline.sleep(FOLLOWING)
+        for _ in range(TRIES):
+            if not self._ours() or self._tell("crm_resource", "--fail", "--resource", self._resource):
+                return
+
+    def _ours(self) -> bool:
+        """Return whether the pid file still names the process: else it was stopped or started anew in order."""
+        try:
+            with open(self._service.pid_file, encoding="utf-8", errors="replace") as stream:
+                return stream.read(100).split()[:1] == [str(self._process.pid)]
+        except OSError:
+            return False
+
+    def _here(self) -> bool:
+        here = any(net.is_local(address) for address in self._addresses)
+        if not here:
+            self._here_since = None
+        elif self._here_since is None:
+            self._here_since = time.monotonic()
+        return here
+
+    def _ask(self) -> None:
+        begun = time.monotonic()
+        trouble = serving.unanswered(self._service, Deadline(PATIENCE))
+        if not trouble:
+            self._silent_since = None
+            self._good += 1
+            if self._marked is not False and self._good >= GOOD_ANSWERS:
+                self._mark(bad=False)
+            return
+        self._good = 0
+        self._silent_since = self._silent_since or begun
+        silent = time.monotonic() - self._silent_since
+        settled = self._here_since is None or time.monotonic() - self._here_since >= SETTLED
+        if self._marked is not True and silent >= PATIENCE - 0.1 and settled:
+            self._mark(bad=True)
+
+    def _mark(self, *, bad: bool) -> None:
+        """Set or remove the attribute; with a dampening of 0 it counts at once."""
+        change = ("--update", "1", "--delay", "0") if bad else ("--delete",)
+        if self._tell("attrd_updater", "--name", self._attribute, *change):
+            self._marked = bad
+
+    def _tell(self, command: str, *arguments: str) -> bool:
+        """Run one of Pacemaker's commands about this node; return whether it succeeded."""
+        node = self._service.given("CRM_meta_on_node")
+        words = [command, *arguments, *(("--node", node) if node else ())]
+        surroundings = {"PATH": os.environ.get("PATH") or "/usr/sbin:/usr/bin:/sbin:/bin"}
+        try:
+            child = os.posix_spawnp(command, words, surroundings)
+        except OSError:
+            return False
+        deadline = Deadline(COMMAND)
+        while not deadline.passed():
+            pid, status = os.waitpid(child, os.WNOHANG)
+            if pid:
+                return status == 0
+            deadline.sleep(FOLLOWING)
+        os.kill(child, KILL)
+        os.waitpid(child, 0)
+        return False
+
+
+class _End:
+    """The end of a process that is not a child; where the kernel cannot tell of it, it is looked for."""
+
+    STEP = 0.2
+
+    def __init__(self, process: Process) -> None:
+        import select
+
+        self._process = process
+        self._poll = select.poll()
+        self._known = False
+        try:
+            # Kept open as long as this process lives.
+            self._descriptor = os.pidfd_open(process.pid)
+            self._poll.register(self._descriptor, select.POLLIN)
+            self._known = True
+        except (AttributeError, OSError):
+            self._descriptor = -1
+
+    def within(self, seconds: float) -> bool:
+        """Wait so long at most; return whether the process has ended."""
+        deadline = Deadline(seconds)
+        while self._process.alive() and not deadline.passed():
+            if self._known:
+                self._poll.poll(deadline.left() * 1000)
+            else:
+                deadline.sleep(self.STEP)
+        return not self._process.alive()

@@ -1,0 +1,145 @@
+"""The watcher beside a service: it tells Pacemaker of a death at once, and never of what was done in order."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.agents.conftest import is_alive
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.agents.conftest import Agent
+
+SECONDS = 15
+RECORDER = """#!/bin/sh
+echo "$(basename "$0") $*" >> {log}
+"""
+
+
+def until(true: Callable[[], object], seconds: float = SECONDS) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+class Watched:
+    """A service with a watcher, and what that told Pacemaker."""
+
+    def __init__(self, agent: Agent) -> None:
+        self.agent = agent
+        self.log = agent.directory / "told"
+        self.log.touch()
+        commands = agent.directory / "commands"
+        commands.mkdir()
+        for name in ("crm_resource", "attrd_updater"):
+            (commands / name).write_text(RECORDER.format(log=self.log))
+            (commands / name).chmod(0o755)
+        self.environment = {
+            "PATH": f"{commands}:/usr/sbin:/usr/bin:/sbin:/bin",
+            "OCF_RESKEY_CRM_meta_on_node": "controller-1",
+        }
+        agent.parameters |= {"watch": "true", "addresses": "203.0.113.103"}
+
+    def run(self, action: str, **options: int) -> int:
+        return self.agent.run(action, self.environment, **options).code
+
+    @property
+    def file(self) -> Path:
+        return self.agent.directory / "run" / f"p_{self.agent.service}.watcher"
+
+    def pid(self) -> int:
+        """Return the watcher's pid, 0 when there is none."""
+        try:
+            pid = int(self.file.read_text().split()[0])
+            return pid if Path(f"/proc/{pid}").exists() else 0
+        except (OSError, IndexError):
+            return 0
+
+    def told(self) -> list[str]:
+        return self.log.read_text().splitlines()
+
+
+MARKED = "attrd_updater --name unhealthy-p_glance-api --update 1 --delay 0 --node controller-1"
+UNMARKED = "attrd_updater --name unhealthy-p_glance-api --delete --node controller-1"
+FAILED = "crm_resource --fail --resource p_glance-api --node controller-1"
+
+
+@pytest.fixture
+def watched(agent: Agent) -> Watched:
+    made = Watched(agent)
+    assert made.run("start") == 0
+    until(made.pid)
+    return made
+
+
+def test_death_is_told_at_once_address_first(watched: Watched) -> None:
+    until(lambda: UNMARKED in watched.told())
+    pid, begun = watched.agent.pid(), time.monotonic()
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: FAILED in watched.told())
+    assert time.monotonic() - begun < 5
+    assert [each for each in watched.told() if each != UNMARKED] == [MARKED, FAILED]
+    until(lambda: not watched.pid() and not watched.file.exists())
+
+
+def test_stop_is_no_death_and_leaves_nothing(watched: Watched) -> None:
+    pid = watched.pid()
+    assert watched.run("stop") == 0
+    until(lambda: not is_alive(pid))
+    assert not watched.file.exists()
+    time.sleep(0.5)
+    assert FAILED not in watched.told()
+    assert MARKED not in watched.told()
+
+
+def test_hung_copy_is_marked_and_unmarked_when_it_answers(watched: Watched) -> None:
+    until(lambda: UNMARKED in watched.told())
+    os.kill(watched.agent.pid(), signal.SIGSTOP)
+    until(lambda: MARKED in watched.told())
+    os.kill(watched.agent.pid(), signal.SIGCONT)
+    until(lambda: watched.told()[-1] == UNMARKED)
+    assert FAILED not in watched.told()
+
+
+def test_hung_copy_stops_in_order(watched: Watched) -> None:
+    os.kill(watched.agent.pid(), signal.SIGSTOP)
+    begun = time.monotonic()
+    assert watched.run("stop") == 0
+    assert time.monotonic() - begun < 8
+    assert watched.agent.processes() == []
+
+
+def test_killed_watcher_is_replaced_by_the_next_monitor(watched: Watched) -> None:
+    killed = watched.pid()
+    os.kill(killed, signal.SIGKILL)
+    until(lambda: not watched.pid())
+    assert watched.run("monitor", interval=0) == 0
+    assert not watched.pid(), "a probe starts nothing"
+    assert watched.run("monitor") == 0
+    until(watched.pid)
+    assert watched.pid() != killed
+    assert watched.run("monitor") == 0
+    assert watched.run("start") == 0
+    watchers = [path for path in Path("/proc").glob("[0-9]*") if str(watched.agent.root) in _command(path)]
+    assert len(watchers) == 1
+
+
+def _command(path: Path) -> str:
+    try:
+        text = (path / "cmdline").read_text().replace("\0", " ")
+    except OSError:
+        return ""
+    return text if text.rstrip().endswith(" watch") else ""
+
+
+def test_without_the_parameter_nothing_watches(agent: Agent) -> None:
+    assert agent.run("start").code == 0
+    assert agent.run("monitor").code == 0
+    assert not list((agent.directory / "run").glob("*.watcher"))
