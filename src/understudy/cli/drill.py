@@ -1,16 +1,19 @@
 """understudy drill and report: break a running cluster on purpose, and judge what happened."""
 
+import asyncio
 from datetime import UTC, datetime, time
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from understudy.cli.console import FAILED, err, out, print_json
-from understudy.cli.inputs import read_input
+from understudy.cli.inputs import Input, read_input
 from understudy.cli.progress import steps
 from understudy.cli.reach import connector, lab_of
 from understudy.drill.export import as_json, as_junit, as_prometheus
-from understudy.drill.faults.aim import random_wishes, read_wishes
-from understudy.drill.history import Event, HistoryError, Recorder, read_history
+from understudy.drill.faults.aim import random_turns, read_wishes
+from understudy.drill.history import Event, History, HistoryError, Recorder, read_history
+from understudy.drill.prediction import matrix_of, prediction, prove_design
 from understudy.drill.preflight import Permission
 from understudy.drill.prepare import about_of, prepare
 from understudy.drill.run import Drill
@@ -64,23 +67,24 @@ async def drill(  # noqa: PLR0913 - each is an option of the command
     """
     given = read_input(spec)
     lab = None if live else lab_of(given.loaded)
-    password = given.secrets.get("identity-admin")
     cloud, catalog = given.loaded.spec, given.catalog
-    nodes, site, watchers = prepare(cloud, catalog, connector(given.loaded, lab), lab, password)
+    nodes, site, watchers = prepare(cloud, catalog, connector(given.loaded, lab), lab, given.secrets)
     allowed = None if lab is not None else frozenset(allow)
     permission = Permission(lab is not None, allowed, _window(window))
     if seed is None:
         turns = [read_wishes(text, site.facts) for text in faults or ("power-loss",)]
     else:
-        chosen = random_wishes(seed, site.facts, in_lab=lab is not None, allowed=allowed or ())
-        turns = [(wish,) for wish in islice(chosen, MOST_RANDOM)]
+        chosen = random_turns(seed, site.facts, in_lab=lab is not None, allowed=allowed or ())
+        turns = list(islice(chosen, MOST_RANDOM))
     file = record or Path(f"drill-{cloud.cloud}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.jsonl.gz")
     try:
         with steps("Drill") as progress:
-            run = Drill(nodes, site, watchers, _nothing, permission, progress, about=about_of(cloud))
+            run = Drill(nodes, site, watchers, _nothing, permission, progress)
             findings = await run.check([wish for turn in turns[:LOOKED_AT] for wish in turn])
             if findings:
                 raise FindingsError(findings, exit_status=FAILED)
+            progress("playing every failure, to compare")
+            run.about = await asyncio.to_thread(about, given)
             recorder = _recorder(file)
             run.record = recorder.add
             try:
@@ -90,6 +94,13 @@ async def drill(  # noqa: PLR0913 - each is an option of the command
     finally:
         await nodes.close()
     return show(judge(read_history(file)), file, json=json)
+
+
+def about(given: Input) -> dict[str, Any]:
+    """Return what a record says of a spec beforehand, with what the proof predicts."""
+    cloud = given.loaded.spec
+    proof = prove_design(given.design(), cloud)
+    return about_of(cloud, prediction(proof, cloud, given.catalog), matrix_of(proof))
 
 
 def _nothing(event: Event) -> None:
@@ -130,10 +141,11 @@ def show(judgement: Judgement, file: Path, *, json: bool) -> int:
     return FAILED if judgement.answer == "no" else 0
 
 
-def report(
+def report(  # noqa: PLR0913 - each is an option of the command
     record: Path,
     /,
     *,
+    beside: Path | None = None,
     html: Path | None = None,
     junit: Path | None = None,
     prometheus: Path | None = None,
@@ -145,6 +157,8 @@ def report(
     ----------
     record
         The record that ``understudy drill`` kept.
+    beside
+        Another record, such as one of the guides' configuration, to stand beside it on the page.
     html
         Write one self-contained page.
     junit
@@ -154,6 +168,21 @@ def report(
     json
         Print JSON.
     """
+    history = _read(record)
+    other = judge(_read(beside)) if beside is not None else None
+    judgement = judge(history)
+    name = record.name.partition(".")[0]
+    for file, text in (
+        (html, drill_page(history, judgement, name, other) if html else ""),
+        (junit, as_junit(judgement, name)),
+        (prometheus, as_prometheus(judgement, name)),
+    ):
+        if file is not None:
+            file.write_text(text, encoding="utf-8")
+    return show(judgement, record, json=json)
+
+
+def _read(record: Path) -> History:
     try:
         history = read_history(record)
         if not history.events:
@@ -163,13 +192,4 @@ def report(
         raise FindingsError(
             [Finding("history-unreadable", values=values, place=Place(str(record)))]
         ) from error
-    judgement = judge(history)
-    name = record.name.partition(".")[0]
-    for file, text in (
-        (html, drill_page(history, judgement, name) if html else ""),
-        (junit, as_junit(judgement, name)),
-        (prometheus, as_prometheus(judgement, name)),
-    ):
-        if file is not None:
-            file.write_text(text, encoding="utf-8")
-    return show(judgement, record, json=json)
+    return history

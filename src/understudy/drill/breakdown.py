@@ -8,7 +8,7 @@ from understudy.drill.history import SECOND, ClusterEvent, Outcome
 
 PhaseName = Literal["detection", "decision", "fencing", "stop", "start", "client"]
 
-_NOTICED = ("node-lost", "monitor-failed", "quorum-lost")
+_NOTICED = ("node-lost", "monitor-failed", "copy-unhealthy", "quorum-lost")
 
 
 @dataclass(frozen=True)

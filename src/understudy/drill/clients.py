@@ -9,13 +9,15 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from ruamel.yaml import YAML
 
 from understudy.catalog.model import Catalog
+from understudy.design.context import MESSAGING_USER
 from understudy.drill.probes.base import ProbeSettings
 from understudy.secret import Secret
 from understudy.spec.model import Address, Spec
 
 Side = Literal["public", "internal"]
 KEYSTONE = "keystone"
-_LOGGED_IN = ("token", "list", "image")
+_LOGGED_IN = ("token", "list", "image", "volume")
+_MESSAGING = ("message", "message-kept")
 
 
 class _Client(BaseModel):
@@ -37,11 +39,11 @@ def known_clients() -> Mapping[str, Sequence[_Client]]:
 
 
 def clients_of(
-    spec: Spec, catalog: Catalog, password: Secret | None, rate: float = 20.0
+    spec: Spec, catalog: Catalog, secrets: Mapping[str, Secret], rate: float = 20.0
 ) -> dict[Side, list[ProbeSettings]]:
     """Return the clients of a spec by the side from which they come: users' where there is one, else internal.
 
-    ``password`` is that of Keystone's administrator; without it there are no clients that log in.
+    Clients log in with what ``secrets`` has, by its names there; one whose secret is missing is left out.
     """
     found: dict[Side, list[ProbeSettings]] = {"public": [], "internal": []}
     for name, service in spec.services.items():
@@ -50,13 +52,11 @@ def clients_of(
             continue
         side: Side = "public" if virtual.public is not None else "internal"
         for client in known_clients().get(name, ()):
-            needs_login = client.kind in _LOGGED_IN
             port = client.port or catalog.services[name].port
-            if port is None or (needs_login and (password is None or KEYSTONE not in spec.services)):
+            login = _login(client.kind, spec, catalog, side, secrets)
+            if port is None or login is None:
                 continue
-            parameters = dict(client.parameters)
-            if needs_login and password is not None:
-                parameters |= _login(spec, catalog, side, password)
+            parameters = {**client.parameters, **login}
             settings = ProbeSettings(
                 client=client.client,
                 service=name,
@@ -77,13 +77,54 @@ def clients_of(
     return found
 
 
-def _login(spec: Spec, catalog: Catalog, side: Side, password: Secret) -> dict[str, Any]:
+def tenant_clients(service: str, address: str, interface: str) -> list[ProbeSettings]:
+    """Return the clients of a tenant's machine; they work from where its network is seen.
+
+    ``service`` is what the record calls it, ``address`` the machine's, ``interface`` one in its network, for DHCP.
+    """
+    return [
+        ProbeSettings(
+            client=client.client,
+            service=service,
+            kind=client.kind,
+            address=str(client.parameters.get("address", address)),
+            port=client.port,
+            rate=client.rate or 20.0,
+            deadline=client.deadline,
+            parameters={**client.parameters, "interface": interface},
+        )
+        for client in known_clients()["tenant"]
+    ]
+
+
+def _login(
+    kind: str, spec: Spec, catalog: Catalog, side: Side, secrets: Mapping[str, Secret]
+) -> dict[str, Any] | None:
+    """Return what a client of this kind logs in with; None where that is not known."""
+    if kind in _LOGGED_IN:
+        return _identity(spec, catalog, side, secrets) if KEYSTONE in spec.services else None
+    if kind == "row":
+        names = (entry.database.name for name in spec.services if (entry := catalog.services[name]).database)
+        return next((_account(name, secrets, f"database-{name}", database=name) for name in names), None)
+    if kind in _MESSAGING:
+        return _account(MESSAGING_USER, secrets, "messaging")
+    return {}
+
+
+def _account(user: str, secrets: Mapping[str, Secret], secret: str, **more: str) -> dict[str, Any] | None:
+    if secret not in secrets:
+        return None
+    return {"user": user, "password": secrets[secret].reveal(), **more}
+
+
+def _identity(
+    spec: Spec, catalog: Catalog, side: Side, secrets: Mapping[str, Secret]
+) -> dict[str, Any] | None:
     virtual = spec.addresses[spec.services[KEYSTONE].address or ""]
     address = virtual.public if side == "public" and virtual.public else virtual.internal or virtual.public
-    return {
+    account = _account("admin", secrets, "identity-admin", project="admin")
+    return account and {
         "identity_address": str(address),
         "identity_port": catalog.services[KEYSTONE].port,
-        "user": "admin",
-        "password": password.reveal(),
-        "project": "admin",
+        **account,
     }

@@ -30,7 +30,8 @@ WHATS: Mapping[str, str] = {
     "fencing-ended": "fencing has ended",
     "operation-begun": "a start, stop, promotion or demotion begins",
     "operation-ended": "a start, stop, promotion or demotion has ended",
-    "monitor-failed": "a monitor found a resource failed",
+    "monitor-failed": "a monitor found a resource failed, or its watcher reported its death",
+    "copy-unhealthy": "a watcher says that a copy does not serve",
 }
 
 _HEAD = re.compile(
@@ -155,6 +156,16 @@ _RULES = (
         r"Result of monitor operation for (?P<subject>\S+) on (?P<where>\S+): "
         r"(?P<result>(?!ok\b|Cancelled|OCF_DEGRADED)[^|]+?) \|"
         r".*_monitor_(?P<interval>[1-9]\d*)\b",
+    ),
+    _rule(
+        "monitor-failed",
+        "pacemaker-controld",
+        r"Result of asyncmon operation for (?P<subject>\S+) on (?P<where>\S+): (?P<result>(?!ok\b)[^|]+?) \|",
+    ),
+    _rule(
+        "copy-unhealthy",
+        "pacemaker-attrd",
+        r"Setting unhealthy-(?P<subject>\S+)\[(?P<where>[^\]]+)\]: \S+ -> 1\b",
     ),
 )
 

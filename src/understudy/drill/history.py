@@ -72,6 +72,8 @@ class FaultEvent(Event):
     label: str
     targets: tuple[str, ...] = ()
     detail: str = ""
+    service: str = ""
+    """What it is about, if it is about one service."""
 
 
 @dataclass(frozen=True)

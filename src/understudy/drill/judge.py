@@ -26,7 +26,7 @@ class FaultOutcome:
     """What one fault did.
 
     ``injected`` and ``until`` (the next fault, or the end) are monotonic nanoseconds. ``died`` are nodes that the
-    cluster lost; ``fenced`` its fencings; ``moved`` maps each resource that started elsewhere to where it did.
+    cluster lost; ``fenced`` its fencings; ``started`` its starts and stops; ``service`` what the fault was about.
     """
 
     number: int
@@ -40,6 +40,7 @@ class FaultOutcome:
     fenced: tuple[Span, ...]
     started: tuple[Span, ...]
     clients: tuple[ClientOutcome, ...]
+    service: str = ""
 
     @property
     def took_over(self) -> dict[str, str]:
@@ -93,6 +94,7 @@ def _outcome(history: History, fault: FaultEvent, until: int, devices: frozenset
         fenced=tuple(fencings(cluster)),
         started=tuple(span for span in operations(cluster) if span.subject not in devices),
         clients=tuple(_client(each, cluster, begin, devices) for each in seen.values()),
+        service=fault.service,
     )
 
 

@@ -1,13 +1,14 @@
 """Whether a drill may begin: everything that speaks against it, before anything is broken (pure)."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import time
 
 from lxml import etree
 
 from understudy.drill.faults.aim import Wish, aim_of
-from understudy.drill.faults.model import Facts, FaultError, LabStep
+from understudy.drill.faults.model import Facts, FaultError, LabStep, NodeStep
 from understudy.drill.nodes import active, state_of
 from understudy.findings import Finding
 from understudy.kinds.pacemaker import ClusterView
@@ -75,6 +76,17 @@ def fitting(wishes: Iterable[Wish], facts: Facts, view: ClusterView, *, in_lab: 
         if wish.fault.fences and not fencing_is_on(view):
             findings.append(Finding("drill-fencing-off", values={"fault": wish.fault.name}))
     return findings
+
+
+def filtering(wishes: Iterable[Wish], facts: Facts, view: ClusterView) -> list[str]:
+    """Return the names of the faults that filter packets."""
+    found: dict[str, None] = {}
+    for wish in wishes:
+        with suppress(FaultError):
+            steps = wish.fault.steps(facts, aim_of(wish, facts, state_of(view)))
+            if any(isinstance(step, NodeStep) and step.step["do"] == "filter" for step in steps):
+                found.setdefault(wish.fault.name)
+    return list(found)
 
 
 def ready(

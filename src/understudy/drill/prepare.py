@@ -19,8 +19,10 @@ Prediction = Mapping[str, Mapping[str, float]]
 """Seconds that a service may be away, by fault and service."""
 
 
-def about_of(spec: Spec, prediction: Prediction | None = None) -> dict[str, Any]:
-    """Return what a record says about the spec, for whoever reads it later; no secrets."""
+def about_of(
+    spec: Spec, prediction: Prediction | None = None, proof: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return what a record says about the spec, for whoever reads it later; no secrets. ``proof`` is its matrix."""
     return {
         "cloud": spec.cloud,
         "nodes": {
@@ -33,15 +35,18 @@ def about_of(spec: Spec, prediction: Prediction | None = None) -> dict[str, Any]
             for side, address in virtual.sides().items()
         },
         "prediction": {fault: dict(services) for fault, services in (prediction or {}).items()},
+        **({"proof": dict(proof)} if proof else {}),
     }
 
 
-def watchers_of(spec: Spec, catalog: Catalog, password: Secret | None, lab: Lab | None) -> list[Watchers]:
+def watchers_of(
+    spec: Spec, catalog: Catalog, secrets: Mapping[str, Secret], lab: Lab | None
+) -> list[Watchers]:
     """Return the clients of a spec, in the lab's networks when there is a lab, else on this machine.
 
     Raises LabError when the lab does not answer.
     """
-    clients = clients_of(spec, catalog, password)
+    clients = clients_of(spec, catalog, secrets)
     places = {"public": CLIENT, "internal": SWITCH}
     return [
         Watchers(found, lab.argv_in(places[side], []) if lab is not None else ())
@@ -51,12 +56,12 @@ def watchers_of(spec: Spec, catalog: Catalog, password: Secret | None, lab: Lab 
 
 
 def prepare(
-    spec: Spec, catalog: Catalog, connect: Connect, lab: Lab | None, password: Secret | None
+    spec: Spec, catalog: Catalog, connect: Connect, lab: Lab | None, secrets: Mapping[str, Secret]
 ) -> tuple[Nodes, Site, list[Watchers]]:
     """Return nodes, site and clients of a drill; close the nodes when it is over."""
     nodes = Nodes(tuple(spec.nodes), connect)
     site = Site(nodes.host, facts_of(spec, catalog), lab)
-    return nodes, site, watchers_of(spec, catalog, password, lab)
+    return nodes, site, watchers_of(spec, catalog, secrets, lab)
 
 
 __all__ = ["Drill", "Permission", "Prediction", "Record", "Tell", "about_of", "prepare", "watchers_of"]

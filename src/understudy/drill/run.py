@@ -18,6 +18,7 @@ from understudy.drill.nodes import Nodes, active, observed, state_of, unhealthy
 from understudy.drill.preflight import (
     Permission,
     fencing_resources,
+    filtering,
     fitting,
     outside_window,
     permitted,
@@ -95,6 +96,17 @@ class Drill:
         findings += ready(view, self.nodes.names, services, left)
         if view is not None:
             findings += fitting(wishes, self.site.facts, view, in_lab=self.permission.in_lab)
+            findings += await self._missing_tools(filtering(wishes, self.site.facts, view))
+        return findings
+
+    async def _missing_tools(self, faults: Sequence[str]) -> list[Finding]:
+        """Return the nodes that lack what filters packets, if a fault needs it."""
+        findings = []
+        for name, host in (await self.nodes.reachable()).items() if faults else ():
+            done = await host.run(["sh", "-c", "command -v nft"], timeout=30)
+            if done.exit_status:
+                values = {"node": name, "tool": "nft", "fault": ", ".join(faults)}
+                findings.append(Finding("drill-tool-missing", values=values))
         return findings
 
     async def _prepare(self) -> None:
@@ -178,7 +190,8 @@ class Drill:
         name = "+".join(wish.fault.name for wish, _ in aims)
         label = " and ".join(wish.fault.label(aim) for wish, aim in aims)
         nodes = tuple(dict.fromkeys(node for _, aim in aims for node in aim.nodes))
-        self._take(FaultEvent(*now(), number, name, phase, label, nodes, detail))
+        service = "+".join(aim.service for _, aim in aims if aim.service)
+        self._take(FaultEvent(*now(), number, name, phase, label, nodes, detail, service))
         self.tell(f"{phase} {label}")
 
     async def _hold(self, number: int, aims: Sequence[tuple[Wish, Aim]], begin: float) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from understudy.drill.faults.registry import FAULTS
-from understudy.drill.history import SECOND, ClusterEvent, History, Operation
+from understudy.drill.history import SECOND, ClusterEvent, History
 from understudy.drill.judge import OWNER, FaultOutcome, fencing_resources, outcomes
 from understudy.findings import Finding
 
@@ -174,24 +174,49 @@ def one_owner(history: History) -> Verdict:
     return _verdict("one-owner", against)
 
 
+@dataclass(frozen=True)
+class Written:
+    """What a client wrote: acknowledged, not known, and how much of the acknowledged is gone (None: not looked)."""
+
+    client: str
+    acknowledged: int
+    unknown: int
+    gone: tuple[str, ...] | None
+
+
+def written(history: History) -> list[Written]:
+    """Return what each client wrote and what is left of it."""
+    good: dict[str, set[str]] = {}
+    unsure: dict[str, int] = {}
+    for one in history.operations:
+        if one.client.startswith(OWNER):
+            continue
+        if one.ok and one.value:
+            good.setdefault(one.client, set()).add(one.value)
+        elif one.outcome == "unknown":
+            unsure[one.client] = unsure.get(one.client, 0) + 1
+    looked = {one.values["client"]: one.values["values"] for one in history.observations("written")}
+    return [
+        Written(
+            client,
+            len(values),
+            unsure.get(client, 0),
+            None if looked.get(client) is None else tuple(sorted(values - set(looked[client]))),
+        )
+        for client, values in good.items()
+    ]
+
+
 def writes_kept(history: History) -> Verdict:
     """Answer whether everything that was acknowledged was found again; what may have happened may be there or not."""
-    written: dict[str, list[Operation]] = {}
-    for one in history.operations:
-        if one.ok and one.value and not one.client.startswith(OWNER):
-            written.setdefault(one.client, []).append(one)
-    looked = {one.values["client"]: one.values["values"] for one in history.observations("written")}
-    against, missing = [], []
-    for client, operations in written.items():
-        if looked.get(client) is None:
-            missing.append(f"what {client} wrote could not be looked at")
-            continue
-        gone = {one.value for one in operations} - set(looked[client])
-        if gone:
-            against.append(
-                f"{len(gone)} of {len(operations)} writes of {client} are gone, such as {min(gone)}"
-            )
-    return _verdict("writes-kept", against, missing or ([] if written else ["nothing was written"]))
+    found = written(history)
+    against = [
+        f"{len(one.gone)} of {one.acknowledged} writes of {one.client} are gone, such as {one.gone[0]}"
+        for one in found
+        if one.gone
+    ]
+    missing = [f"what {one.client} wrote could not be looked at" for one in found if one.gone is None]
+    return _verdict("writes-kept", against, missing or ([] if found else ["nothing was written"]))
 
 
 def nothing_left(history: History) -> Verdict:
@@ -243,7 +268,8 @@ def comparisons(history: History, found: Sequence[FaultOutcome]) -> list[Compari
         predicted = observation.values.get("prediction") or {}
     compared = []
     for outcome in found:
-        for service, seconds in predicted.get(outcome.fault, {}).items():
+        aimed = predicted.get(f"{outcome.fault}:{outcome.service}", predicted.get(outcome.fault, {}))
+        for service, seconds in aimed.items():
             seen = [client.figures for client in outcome.clients if client.figures.service == service]
             if seen:
                 measured = max(figures.total for figures in seen)

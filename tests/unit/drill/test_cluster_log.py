@@ -37,11 +37,25 @@ def test_line_is_read(what: str) -> None:
         ("fencing-ended", "n3", {"action": "reboot", "by": "n1", "result": "OK"}),
         ("operation-ended", "ip-api-public", {"operation": "start", "call": "24", "code": "0"}),
         ("monitor-failed", "web", {"where": "n1", "result": "not running", "interval": "5000"}),
+        ("copy-unhealthy", "glance-api", {"where": "n1"}),
     ],
 )
 def test_values_are_read(what: str, subject: str, values: dict[str, str]) -> None:
     (event,) = parse_log([LINES[what]], NodeClock(NEAR))
     assert (event.subject, dict(event.values)) == (subject, values)
+
+
+REPORTED = (
+    "Nov 25 22:11:59.820 n1 pacemaker-controld  [216] (log_executor_event) \tnotice: Result of asyncmon operation for "
+    "web on n1: error (Simulated failure) | CIB update 94, graph action unconfirmed; call=54 key=web_asyncmon_0 rc=1"
+)
+
+
+def test_death_that_a_watcher_reported_is_a_failed_monitor() -> None:
+    (event,) = parse_log([REPORTED], NodeClock(NEAR))
+    assert (event.what, event.subject) == ("monitor-failed", "web")
+    healthy = LINES["copy-unhealthy"].replace("(unset) -> 1", "1 -> (unset)")
+    assert list(parse_log([healthy], NodeClock(NEAR))) == []
 
 
 def test_what_is_no_failure_of_a_monitor_is_not_told_as_one() -> None:

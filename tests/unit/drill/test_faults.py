@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from understudy.drill.faults import on_node
-from understudy.drill.faults.aim import State, Wish, aim_of, random_wishes, read_wishes
+from understudy.drill.faults.aim import State, Wish, aim_of, random_turns, read_wishes
 from understudy.drill.faults.model import Aim, Facts, FaultError, LabStep, NodeStep, ServiceFacts
 from understudy.drill.faults.registry import FAULTS
 from understudy.findings import FindingsError
@@ -70,6 +70,16 @@ def test_every_fault_has_label_colour_steps_and_a_heal_for_each_step(name: str) 
 def test_every_fault_has_a_line_in_the_reference(name: str) -> None:
     lines = (ROOT / "docs/reference/faults.md").read_text(encoding="utf-8").splitlines()
     assert any(line.startswith(f"| `{name}` |") for line in lines)
+
+
+def test_cut_leaves_the_active_node_with_either_side() -> None:
+    five = State(("a", "b", "c", "d", "e"), "c", STATE.active)
+    assert aim_of(Wish(FAULTS["cluster-cut-minority"]), FACTS, five).nodes == ("a", "b")
+    majority = aim_of(Wish(FAULTS["cluster-cut-majority"]), FACTS, five)
+    assert majority.nodes == ("d", "e")
+    assert majority.others == ("a", "b", "c")
+    with pytest.raises(FaultError, match="no minority"):
+        aim_of(Wish(FAULTS["cluster-cut-majority"]), FACTS, State(("a", "b"), "a", STATE.active))
 
 
 def test_reference_names_no_fault_that_is_none() -> None:
@@ -149,17 +159,25 @@ def test_fault_about_a_service_that_is_not_there_does_not_fit() -> None:
 
 
 def test_random_sequence_is_the_same_for_the_same_seed_and_reaches_every_fault() -> None:
-    first = [str(wish) for wish in islice(random_wishes(7, FACTS, in_lab=True), 50)]
-    assert first == [str(wish) for wish in islice(random_wishes(7, FACTS, in_lab=True), 50)]
-    assert first != [str(wish) for wish in islice(random_wishes(8, FACTS, in_lab=True), 50)]
-    seen = {wish.fault.name for wish in islice(random_wishes(1, FACTS, in_lab=True), 3000)}
+    def strikes(seed: int) -> list[tuple[str, ...]]:
+        turns = islice(random_turns(seed, FACTS, in_lab=True), 50)
+        return [tuple(str(wish) for wish in turn) for turn in turns]
+
+    assert strikes(7) == strikes(7) != strikes(8)
+    assert {len(strike) for strike in strikes(7)} == {1, 2}
+    assert not any(
+        all(FAULTS[one.partition(":")[0]].fences for one in each) for each in strikes(7) if len(each) > 1
+    )
+    seen = {wish.fault.name for turn in islice(random_turns(1, FACTS, in_lab=True), 3000) for wish in turn}
     assert seen == set(FAULTS)
 
 
 def test_random_sequence_on_live_nodes_keeps_to_what_is_allowed_and_can_be_healed() -> None:
-    live = {wish.fault.name for wish in islice(random_wishes(1, FACTS, in_lab=False), 3000)}
+    live = {wish.fault.name for turn in islice(random_turns(1, FACTS, in_lab=False), 3000) for wish in turn}
     assert live == {name for name, fault in FAULTS.items() if fault.reach == "anywhere"}
     allowed = {
-        wish.fault.name for wish in islice(random_wishes(1, FACTS, in_lab=False, allowed={"move"}), 20)
+        wish.fault.name
+        for turn in islice(random_turns(1, FACTS, in_lab=False, allowed={"move"}), 20)
+        for wish in turn
     }
     assert allowed == {"move"}

@@ -125,9 +125,12 @@ def test_health_is_what_it_was_before() -> None:
     assert observed(WHOLE, ["f1"])["fencing"] == ["f1"]
 
 
+SECRETS = {"identity-admin": Secret("pa55"), "database-keystone": Secret("pa55")}
+
+
 def test_clients_come_from_both_sides_and_log_in_only_with_a_password() -> None:
     catalog = load_catalog()
-    clients = clients_of(SPEC, catalog, Secret("pa55"))
+    clients = clients_of(SPEC, catalog, SECRETS)
     by_name = {client.client: client for side in clients.values() for client in side}
     assert (
         str(SPEC.addresses["api"].public)
@@ -137,11 +140,13 @@ def test_clients_come_from_both_sides_and_log_in_only_with_a_password() -> None:
     assert {client.client for client in clients["internal"]} == {
         "owner-api-internal",
         "owner-database-internal",
+        "rows",
     }
+    assert by_name["rows"].parameters["user"] == by_name["rows"].parameters["database"] == "keystone"
     assert all(client.port for client in by_name.values() if client.kind != "owner")
     assert "pa55" not in repr(clients)
-    without = clients_of(SPEC, catalog, None)
-    assert not {"images", "token", "image-written"} & {
+    without = clients_of(SPEC, catalog, {})
+    assert not {"images", "token", "image-written", "rows"} & {
         client.client for side in without.values() for client in side
     }
     assert "pa55" not in str(about_of(SPEC))

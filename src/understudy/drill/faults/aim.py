@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from understudy.catalog.model import Catalog
 from understudy.design.cluster import address_resource
 from understudy.design.context import service_resource
+from understudy.design.proxy import BACKEND_OFFSET
 from understudy.drill.faults.model import Aim, Facts, Fault, FaultError, ServiceFacts
 from understudy.drill.faults.registry import FAULTS
 from understudy.findings import Finding, FindingsError
@@ -71,7 +72,7 @@ def _service_facts(spec: Spec, catalog: Catalog, name: str) -> ServiceFacts:
         resource=service_resource(name, service),
         primitive=name,
         moves=address_resource(service.address, side) if service.address and side else name,
-        port=entry.port,
+        port=entry.port and entry.port + (BACKEND_OFFSET if service.standby == "balanced" else 0),
         files=tuple(dict.fromkeys(file.path for file in entry.files)),
         storage=service.storage,
     )
@@ -103,9 +104,20 @@ def aim_of(wish: Wish, facts: Facts, state: State) -> Aim:
     nodes = _nodes(role, _anchor(facts, service), facts, state)
     if not nodes:
         raise FaultError(f"no node is {role} for {service or 'the cluster'}")
+    if wish.fault.side:
+        nodes = _minority(nodes, state.online, with_them=wish.fault.side == "minority")
     others = tuple(node for node in state.online if node not in nodes)
     about = service if wish.fault.needs in {"service", "storage"} else ""
     return Aim(nodes, about, others)
+
+
+def _minority(nodes: tuple[str, ...], online: tuple[str, ...], *, with_them: bool) -> tuple[str, ...]:
+    """Return the largest minority of the nodes online, with or without those that are aimed at."""
+    size = (len(online) - 1) // 2
+    others = tuple(node for node in online if node not in nodes)
+    if not size:
+        raise FaultError(f"{len(online)} nodes have no minority")
+    return (*nodes, *others)[:size] if with_them else others[-size:]
 
 
 def _service_of(wish: Wish, facts: Facts) -> str:
@@ -143,13 +155,26 @@ def _nodes(role: str, anchor: Sequence[str], facts: Facts, state: State) -> tupl
             return (role,) if role in facts.nodes else ()
 
 
-def random_wishes(seed: int, facts: Facts, *, in_lab: bool, allowed: Collection[str] = ()) -> Iterator[Wish]:
-    """Yield faults for ever, the same ones for the same seed."""
+TOGETHER = 8
+"""Of so many random strikes one is two faults at once."""
+
+
+def random_turns(
+    seed: int, facts: Facts, *, in_lab: bool, allowed: Collection[str] = ()
+) -> Iterator[tuple[Wish, ...]]:
+    """Yield strikes for ever, the same ones for the same seed; some are two faults at once, of which one may fence."""
     chance = random.Random(seed)  # noqa: S311 - a drill is repeatable, nothing here is secret
     possible = [wish for wish in _possible(facts) if in_lab or wish.fault.reach == "anywhere"]
     possible = [wish for wish in possible if not allowed or wish.fault.name in allowed]
     while possible:
-        yield chance.choice(possible)
+        first = chance.choice(possible)
+        fits = [
+            one
+            for one in possible
+            if one.fault != first.fault and not (one.fault.fences and first.fault.fences)
+        ]
+        both = chance.randrange(TOGETHER) == 0 and bool(fits)
+        yield (first, chance.choice(fits)) if both else (first,)
 
 
 def _possible(facts: Facts) -> Iterator[Wish]:

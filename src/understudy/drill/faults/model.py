@@ -35,7 +35,8 @@ class ServiceFacts:
     """A service as faults see it.
 
     ``resource`` is what commands about the whole of it name, ``primitive`` its copy's resource; ``moves`` the resource
-    that clients follow when it moves: its address, else itself. ``files`` are its configuration, the first one fatal.
+    that clients follow when it moves: its address, else itself. ``port`` is its copies' own, behind HAProxy too;
+    ``files`` are its configuration, the first one fatal.
     """
 
     name: str
@@ -106,6 +107,8 @@ class Fault:
     fences: bool = False
     provides: str = ""
     """The fault is about the service with this role; empty: about the one that is asked for."""
+    side: Literal["", "minority", "majority"] = ""
+    """It strikes a whole minority of the nodes: the aimed node is one of them, or stays with the majority."""
 
     def label(self, aim: Aim) -> str:
         """Return what a picture calls it."""

@@ -22,6 +22,10 @@ _DAEMONS = (("corosync", "corosync"), ("pacemaker", "pacemakerd"))
 RED, ORANGE, PURPLE, BLUE, GREY = "#c4314b", "#d9730d", "#7f4fc9", "#2b6cb0", "#6b7280"
 
 Direction = Literal["in", "out", "both"]
+_SIDES: Mapping[Literal["minority", "majority"], str] = {
+    "minority": "active with the minority",
+    "majority": "active with the majority",
+}
 
 
 def _service(facts: Facts, aim: Aim) -> ServiceFacts:
@@ -213,6 +217,19 @@ _ALL = (
         partial(_cluster_cut, direction="out"),
         hold=10,
         fences=True,
+    ),
+    *(
+        Fault(
+            f"cluster-cut-{side}",
+            f"cluster network cut, {words}",
+            PURPLE,
+            "node",
+            _cluster_cut,
+            hold=10,
+            fences=True,
+            side=side,
+        )
+        for side, words in _SIDES.items()
     ),
     Fault("cluster-cut-all", "every node alone", PURPLE, "node", _isolated, role="all", hold=15, fences=True),
     Fault("client-cut", "client network cut", PURPLE, "node", _client_cut, hold=15),

@@ -1,0 +1,48 @@
+"""Volumes made through the Block Storage API and looked for again (Block Storage API v3)."""
+
+import json
+import secrets
+from typing import ClassVar
+
+from understudy.drill.probes.base import NotServedError, ProbeSettings
+from understudy.drill.probes.http import Answer, Request, check_status
+from understudy.drill.probes.identity import WithToken
+
+PAGE = 500
+
+
+class VolumeWritten(WithToken):
+    """A volume of 1 GiB is ordered; it counts as written when the API has taken the order."""
+
+    writes: ClassVar[bool] = True
+
+    def __init__(self, settings: ProbeSettings) -> None:
+        super().__init__(settings)
+        self._mark = f"understudy-drill-{secrets.token_hex(4)}"
+
+    async def operate(self, number: int) -> str:
+        """Order one volume and return its name."""
+        name = f"{self._mark}-{number}"
+        check_status(await self._post("/v3/volumes", {"volume": {"name": name, "size": 1}}), self.settings)
+        return name
+
+    async def _post(self, path: str, content: object) -> Answer:
+        headers = {**self.headers(), "Content-Type": "application/json"}
+        return await self.call(Request("POST", path, headers, json.dumps(content).encode()))
+
+    async def collect(self) -> list[str] | None:
+        """Return the names of this client's volumes."""
+        return list(await self._all())
+
+    async def _all(self) -> dict[str, str]:
+        answer = await self.call(Request("GET", f"/v3/volumes?limit={PAGE}", self.headers()))
+        check_status(answer, self.settings)
+        volumes = [one for one in answer.json()["volumes"] if str(one["name"]).startswith(self._mark)]
+        return {one["name"]: one["id"] for one in volumes}
+
+    async def tidy(self) -> None:
+        """Delete what was ordered, whatever became of it."""
+        for identity in (await self._all()).values():
+            answer = await self._post(f"/v3/volumes/{identity}/action", {"os-force_delete": {}})
+            if answer.status not in {202, 404}:
+                raise NotServedError(f"HTTP {answer.status}")
