@@ -100,7 +100,7 @@ async def power_losses(given: Input, lab: Lab, runs: int) -> list[dict[str, obje
         async with reach(given.loaded, live=False) as reached:
             await pacemaker.wait_online(reached.world, list(given.loaded.spec.nodes), HEALTHY_SECONDS)
             await pacemaker.wait_running(reached.world, list(given.loaded.spec.services), HEALTHY_SECONDS)
-            history = await lose_power(given, lab, reached)
+        history = await lose_power(given, lab)
         outcome = outcomes(history)[0]
         seen = outcome.client(CLIENT)
         if seen is None or seen.longest is None:

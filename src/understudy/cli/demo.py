@@ -7,7 +7,7 @@ import os
 import random
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,32 +17,34 @@ from understudy.catalog.load import load_catalog
 from understudy.catalog.releases import release_named
 from understudy.cli.apply import reporter
 from understudy.cli.console import FAILED, err, out, print_findings
+from understudy.cli.drill import about
 from understudy.cli.inputs import Input, read_input
 from understudy.cli.lab import bring_up_lab
 from understudy.cli.planning import make
 from understudy.cli.progress import steps
-from understudy.cli.reach import Reached, reach
+from understudy.cli.reach import Reached, connector, reach
 from understudy.cli.secrets import make_missing
 from understudy.design.make import required_secrets
-from understudy.drill.clients import clients_of
-from understudy.drill.history import SECOND, Completed, Event, FaultEvent, History, now
+from understudy.drill.faults.aim import read_wishes
+from understudy.drill.history import Event, History
 from understudy.drill.judge import FaultOutcome, outcomes
+from understudy.drill.preflight import Permission
+from understudy.drill.prepare import prepare
+from understudy.drill.run import Drill
 from understudy.drill.tell import closing
-from understudy.drill.watch import mark_logs, read_logs, watching
+from understudy.drill.verdicts import judge
 from understudy.findings import Finding, FindingsError
-from understudy.kinds import pacemaker
 from understudy.kinds.registry import KINDS
 from understudy.lab.client import CLIENT, Lab, in_network_of
 from understudy.plan.apply import apply_plan
 from understudy.plan.journal import state_directory
+from understudy.report.drill_page import drill_page
 from understudy.spec.load import load_spec
 
 SPEC = Path("examples/image-api.yaml")
 SERVICE = "glance-api"
 IMAGE_BYTES = 48 * 1024 * 1024
 CHUNK = 1024 * 1024
-SETTLE_SECONDS = 120
-WATCH_SECONDS = 3
 TRIES = 4
 REQUEST_SECONDS = 60
 
@@ -108,15 +110,15 @@ async def demonstrate(spec: Path) -> int:
     out.print(f"1  The lab is up: {', '.join(given.loaded.spec.nodes)}  ({up - begun:.0f} s)")
     async with reach(given.loaded, live=False) as reached:
         await apply_quietly(given, reached)
-        applied = time.monotonic()
-        out.print(f"2  Planned and applied over SSH: {_running(given)}  ({applied - up:.0f} s)")
-        client = _client(given, lab)
-        content = random.Random(0).randbytes(IMAGE_BYTES)  # noqa: S311 - bytes to compare, no secret
-        image = await _patiently(client.upload, content)
-        out.print(f"3  A client uploaded an image of {IMAGE_BYTES // CHUNK} MiB through {client.glance}")
-        history = await lose_power(given, lab, reached)
-        victim = history.faults()[0].targets[0]
-        out.print(f"4  {victim}, where everything ran, lost power; the others took over")
+    applied = time.monotonic()
+    out.print(f"2  Planned and applied over SSH: {_running(given)}  ({applied - up:.0f} s)")
+    client = _client(given, lab)
+    content = random.Random(0).randbytes(IMAGE_BYTES)  # noqa: S311 - bytes to compare, no secret
+    image = await _patiently(client.upload, content)
+    out.print(f"3  A client uploaded an image of {IMAGE_BYTES // CHUNK} MiB through {client.glance}")
+    history = await lose_power(given, lab)
+    victim = history.faults()[0].targets[0]
+    out.print(f"4  {victim}, where everything ran, lost power; the others took over, and it came back")
     digest = await _patiently(client.download, image)
     same = digest == hashlib.sha256(content).hexdigest()
     out.print(f"5  The image was downloaded again, and is {'the same' if same else 'NOT THE SAME'}")
@@ -125,8 +127,17 @@ async def demonstrate(spec: Path) -> int:
     for line in closing(outcome, "images"):
         out.print(line)
     out.print(f"Each start  {_starts(outcome)}")
+    page = _page(given.loaded.spec.cloud, history)
+    out.print(f"\nThe whole story as a page: {page}")
     _farewell(spec, time.monotonic() - begun)
     return 0 if same else FAILED
+
+
+def _page(cloud: str, history: History) -> Path:
+    """Write the report and return its path."""
+    page = Path(f"drill-{cloud}.html")
+    page.write_text(drill_page(history, judge(history), f"Drill of {cloud}"), encoding="utf-8")
+    return page.absolute()
 
 
 def _starts(outcome: FaultOutcome) -> str:
@@ -182,66 +193,20 @@ def _client(given: Input, lab: Lab) -> ImageClient:
     )
 
 
-async def lose_power(given: Input, lab: Lab, reached: Reached) -> History:
-    """Cut the power of the node that serves images, and watch until the cluster has settled."""
+async def lose_power(given: Input, lab: Lab) -> History:
+    """Cut the power of the node that serves images, and watch until all is as it was before."""
     events: list[Event] = []
-    clients = clients_of(given.loaded.spec, given.catalog, given.secrets["identity-admin"])
-    settings = [one for side in clients.values() for one in side if one.service == SERVICE]
-    prefix = lab.argv_in(CLIENT, [])
-    marks = await mark_logs(reached.world.hosts)
-    seen = await pacemaker.view(reached.world, fresh=True)
-    victim = seen.where(SERVICE) if seen else None
-    if seen is None or victim is None:
-        raise FindingsError([Finding("resources-not-running", values=_nothing_runs())], exit_status=FAILED)
-    with steps("Outage") as progress:
-        progress("clients begin")
-        async with watching(settings, events.append, prefix) as watch:
-            await watch.ready()
-            await asyncio.sleep(WATCH_SECONDS)
-            progress(f"{victim} loses power")
-            events.append(FaultEvent(*now(), 1, "power-loss", "injecting", "power loss", (victim,)))
-            await asyncio.to_thread(lab.crash, victim)
-            survivors = {name: host for name, host in reached.world.hosts.items() if name != victim}
-            await _settled(reached, survivors, victim, progress)
-            await _served(events, progress)
-    events += await read_logs(survivors, {name: marks[name] for name in survivors})
+    cloud, connect = given.loaded.spec, connector(given.loaded, lab)
+    nodes, site, watchers = prepare(cloud, given.catalog, connect, lab, given.secrets)
+    try:
+        with steps("Outage") as progress:
+            told = await asyncio.to_thread(about, given)
+            permission = Permission(in_lab=True)
+            run = Drill(nodes, site, watchers, events.append, permission, progress, about=told)
+            await run.run([read_wishes(f"power-loss:{SERVICE}@active", site.facts)])
+    finally:
+        await nodes.close()
     return History.of(events)
-
-
-async def _served(events: Sequence[Event], progress: Any) -> None:  # noqa: ANN401 - a callback
-    """Wait until the client's requests have been answered for a while."""
-    deadline = time.monotonic() + SETTLE_SECONDS
-    while time.monotonic() < deadline:
-        failed = [one.monotonic for one in events if isinstance(one, Completed) and one.outcome != "ok"]
-        answered = [one.monotonic for one in events if isinstance(one, Completed) and one.outcome == "ok"]
-        if answered and answered[-1] - max(failed, default=0) > WATCH_SECONDS * SECOND:
-            return
-        progress("waiting for the client to be served")
-        await asyncio.sleep(pacemaker.POLL_SECONDS)
-
-
-def _nothing_runs() -> Mapping[str, object]:
-    return {"resources": SERVICE, "seconds": 0, "failures": "none reported"}
-
-
-async def _settled(reached: Reached, survivors: Mapping[str, Any], victim: str, progress: Any) -> None:  # noqa: ANN401
-    world = type(reached.world)(survivors, reached.world.wait_factor)
-    begun = time.monotonic()
-    while True:
-        elapsed = time.monotonic() - begun
-        seen = await pacemaker.view(world, fresh=True)
-        node = seen.where(SERVICE) if seen else None
-        if node not in {None, victim} and seen is not None and victim not in seen.unclean:
-            return
-        if elapsed > SETTLE_SECONDS:
-            values = {
-                "resources": SERVICE,
-                "seconds": SETTLE_SECONDS,
-                "failures": "; ".join(seen.failures if seen else ()),
-            }
-            raise FindingsError([Finding("resources-not-running", values=values)], exit_status=FAILED)
-        progress(f"waiting for {SERVICE}")
-        await asyncio.sleep(pacemaker.POLL_SECONDS)
 
 
 def _farewell(spec: Path, seconds: float) -> None:

@@ -12,7 +12,8 @@ from understudy.drill.breakdown import Span
 from understudy.drill.history import History
 from understudy.drill.judge import FaultOutcome, fencing_resources
 from understudy.drill.summary import Runs, runs
-from understudy.drill.verdicts import Judgement
+from understudy.drill.verdicts import Judgement, written
+from understudy.proof.report import MEANINGS, SIGNS
 from understudy.report.timeline import timeline
 from understudy.report.topology import topology
 
@@ -46,6 +47,10 @@ def drill_page(
         bars=_bars(judgement, guide),
         has_guide=guide is not None,
         breakdowns=_breakdowns(judgement.outcomes),
+        proof=next((one.values.get("proof") for one in history.observations("about")), None),
+        signs=SIGNS,
+        meanings=MEANINGS,
+        written=written(history),
         script=script,
         # "</" would end the script element that carries the data.
         data=json.dumps(timeline(history, judgement.outcomes)).replace("<", "\\u003c"),
@@ -92,7 +97,7 @@ def _pictures(history: History, found: Sequence[FaultOutcome]) -> list[dict[str,
     all_stays = [stay for stay in stays(history) if stay.resource not in devices]
     gone = absences(history)
     pictures = []
-    for words, moment in _moments(outcome):
+    for words, moment in _moments(outcome, history.end):
         running: dict[str, list[str]] = {}
         for stay in at(all_stays, moment):
             running.setdefault(stay.node, []).append(stay.resource)
@@ -102,12 +107,12 @@ def _pictures(history: History, found: Sequence[FaultOutcome]) -> list[dict[str,
     return pictures
 
 
-def _moments(outcome: FaultOutcome) -> list[tuple[str, int]]:
+def _moments(outcome: FaultOutcome, end: int) -> list[tuple[str, int]]:
     worst = outcome.worst
     longest = worst.longest if worst else None
     lost = [span.end or span.begin for span in outcome.fenced]
     middle = lost[0] if lost else (longest.begin + longest.end) // 2 if longest else outcome.injected + 1
-    return [("before", outcome.injected - 1), ("during", middle), ("after", outcome.until - 1)]
+    return [("before", outcome.injected - 1), ("during", middle), ("after", min(outcome.until, end) - 1)]
 
 
 def _bars(judgement: Judgement, guide: Judgement | None) -> list[dict[str, Any]]:

@@ -12,7 +12,15 @@ from understudy.drill.judge import FaultOutcome, fencing_resources
 Item = dict[str, Any]
 Lane = dict[str, Any]
 
-_TOLD = ("decided", "coordinator", "quorum-lost", "quorum-regained", "monitor-failed", "token-lost")
+_TOLD = (
+    "decided",
+    "coordinator",
+    "quorum-lost",
+    "quorum-regained",
+    "monitor-failed",
+    "copy-unhealthy",
+    "token-lost",
+)
 
 
 def timeline(history: History, found: Sequence[FaultOutcome]) -> dict[str, Any]:

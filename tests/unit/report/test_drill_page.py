@@ -22,6 +22,14 @@ from understudy.report.drill_page import drill_page, sentence
 from understudy.report.timeline import timeline
 from understudy.report.topology import topology
 
+PROOF = {
+    "summary": "9 failures tried, all survived.",
+    "services": ["ip", "web"],
+    "lines": [
+        {"fault": "node lost a", "words": ["moved", "kept"]},
+        {"fault": "stop fails", "words": ["lost", ""]},
+    ],
+}
 EVIL = "</script><script>alert(1)</script>"
 
 
@@ -39,7 +47,11 @@ def history(label: str = "power loss: a", outage: float = 2.0) -> History:
         Observation(
             *at(0),
             "about",
-            {"address_resources": {"ip": "203.0.113.103"}, "prediction": {"power-loss": {"web": 3.0}}},
+            {
+                "address_resources": {"ip": "203.0.113.103"},
+                "prediction": {"power-loss": {"web": 3.0}},
+                "proof": PROOF,
+            },
         ),
         Observation(*at(0), "cluster", seen),
         FaultEvent(*at(5), 1, "power-loss", "injecting", label, ("a",)),
@@ -55,6 +67,10 @@ def history(label: str = "power loss: a", outage: float = 2.0) -> History:
         down = 5 <= number / 20 < 5 + outage
         events.append(Invoked(*at(number / 20), "images", "web", number))
         events.append(Completed(*at(number / 20 + 0.01), "images", number, "fail" if down else "ok"))
+    for number in range(3):
+        events.append(Invoked(*at(7 + number), "writer", "web", number))
+        events.append(Completed(*at(7.1 + number), "writer", number, "ok", "", f"w{number}"))
+    events.append(Observation(*at(11), "written", {"client": "writer", "values": ["w0", "w1", "w2"]}))
     return History.of(events)
 
 
@@ -122,6 +138,21 @@ def test_guide_stands_beside_ours_with_the_ratio() -> None:
     text = page(guide=slow)
     assert "3.95 s" in text
     assert "2.0</td>" in text
+
+
+def test_matrix_of_the_proof_and_what_was_lost_are_told() -> None:
+    text = page()
+    assert "9 failures tried, all survived." in text
+    assert '<td class="w-moved" title="moved">→</td>' in text
+    assert '<td class="w-lost" title="lost">✗</td>' in text
+    assert re.search(
+        r"<td>writer</td><td[^>]*>3</td><td[^>]*>0</td>\s*<td class=\"number yes\">nothing</td>", text
+    )
+
+
+def test_every_picture_shows_what_ran_then() -> None:
+    after = page().partition("<figcaption>after</figcaption>")[2].partition("</figure>")[0]
+    assert "203.0.113.103" in after
 
 
 def test_extra_is_taken_as_it_is() -> None:

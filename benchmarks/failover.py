@@ -1,0 +1,187 @@
+"""Failover of the guides' configuration and of ours, beside each other: the same faults, clients, lab and machine.
+
+Run as root from the root of the repository: ``python -m benchmarks.failover [--runs N] [--minutes M] [SERVICE ...]``.
+For each shape a lab is brought up, the spec applied and drilled, fault after fault, N times or for M minutes.
+Both specs are those of ``examples/``, cut down to the services named (default: database, Keystone and Image API). The
+Image API has no shared storage in either, as where images are in an object store: only then may it run everywhere. The
+result is written to ``benchmarks/results/failover.json``, the records below ``build/``.
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from benchmarks.image_api import machine
+from ruamel.yaml import YAML
+
+from understudy.catalog.load import load_catalog
+from understudy.catalog.releases import release_named
+from understudy.cli.demo import apply_quietly
+from understudy.cli.drill import about
+from understudy.cli.inputs import Input, read_input
+from understudy.cli.lab import bring_up_lab
+from understudy.cli.reach import connector, reach
+from understudy.cli.secrets import make_missing
+from understudy.design.make import required_secrets
+from understudy.drill.faults.aim import read_wishes
+from understudy.drill.history import Recorder, read_history
+from understudy.drill.preflight import Permission
+from understudy.drill.prepare import prepare
+from understudy.drill.run import Drill
+from understudy.drill.summary import side_by_side
+from understudy.drill.verdicts import Judgement, judge
+from understudy.findings import FindingsError, message_for
+from understudy.lab.client import Lab
+from understudy.lab.lifecycle import take_down
+from understudy.report.drill_page import drill_page
+from understudy.spec.load import load_spec
+
+SHAPES = {"guide": Path("examples/guide-control-plane.yaml"), "ours": Path("examples/control-plane.yaml")}
+SERVICES = ("mariadb", "keystone", "glance-api")
+FAULTS = (
+    "process-killed:glance-api",
+    "process-hung:glance-api",
+    "move:glance-api",
+    "power-loss",
+    "cluster-cut",
+)
+IMAGES = "glance-api"
+RESULT = Path("benchmarks/results/failover.json")
+RECORDS = Path("build/failover")
+RUNS = 10
+MINUTES = 60.0
+
+
+def cut_down(shape: str, source: Path, services: Sequence[str], standby: str) -> Path:
+    """Write a spec with these services only, and without what none of them uses; return its path."""
+    yaml = YAML(typ="safe")
+    spec: dict[str, Any] = yaml.load(source.read_text(encoding="utf-8"))
+    kept = {name: dict(spec["services"].get(name, {"standby": "warm"})) for name in services}
+    if IMAGES in kept:
+        kept[IMAGES].pop("storage", None)
+    if shape == "ours":
+        for name in ("keystone", IMAGES):
+            if name in kept:
+                kept[name]["standby"] = standby
+        if standby == "balanced":
+            kept["haproxy"] = {"standby": "warm"}
+        else:
+            kept.pop("haproxy", None)
+    used = {str(one.get(key)) for one in kept.values() for key in ("address", "storage")}
+    spec |= {
+        "cloud": f"failover-{shape}",
+        "services": kept,
+        "secrets": {"directory": "secrets"},
+        "addresses": {name: one for name, one in spec["addresses"].items() if name in used},
+        "storage": {name: one for name, one in spec["storage"].items() if name in used},
+    }
+    folder = RECORDS / shape
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "cloud.yaml"
+    with path.open("w", encoding="utf-8") as stream:
+        yaml.dump(spec, stream)
+    return path
+
+
+async def drilled(given: Input, lab: Lab, runs: int, minutes: float, record: Path) -> None:
+    """Drill until all is done or the time is over, and keep the record; what ends it early is told."""
+    nodes, site, watchers = prepare(
+        given.loaded.spec, given.catalog, connector(given.loaded, lab), lab, given.secrets
+    )
+    turns = [read_wishes(text, site.facts) for _ in range(runs) for text in FAULTS]
+    recorder = Recorder(record)
+    try:
+        told = await asyncio.to_thread(about, given)
+        run = Drill(nodes, site, watchers, recorder.add, Permission(in_lab=True), _tell, about=told)
+        await run.run(turns, seconds=minutes * 60)
+    except FindingsError as error:
+        for finding in error.findings:
+            _tell(f"ended early: {message_for(finding)}")
+    finally:
+        recorder.close()
+        await nodes.close()
+
+
+def _tell(text: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr)
+
+
+async def shape_drilled(shape: str, spec: Path, runs: int, minutes: float) -> Judgement:
+    """Bring a shape up, drill it, take it down, and judge the record."""
+    loaded = load_spec(spec)
+    make_missing(loaded, required_secrets(loaded.spec, load_catalog(), release_named(loaded.spec.release)))
+    given = read_input(spec)
+    record = RECORDS / f"{shape}.jsonl.gz"
+    record.unlink(missing_ok=True)
+    try:
+        lab, _ = bring_up_lab(given)
+        async with reach(loaded, live=False) as reached:
+            await apply_quietly(given, reached)
+        _tell(f"{shape}: applied")
+        await drilled(given, lab, runs, minutes, record)
+    finally:
+        take_down(loaded.spec.cloud)
+    return judge(read_history(record))
+
+
+def kept(shape: str) -> Judgement | None:
+    """Return what an earlier run has measured of a shape, if it has."""
+    record = RECORDS / f"{shape}.jsonl.gz"
+    return judge(read_history(record)) if record.exists() else None
+
+
+def document(found: Mapping[str, Judgement], options: argparse.Namespace) -> dict[str, object]:
+    """Return the result as plain data."""
+    return {
+        "machine": machine(),
+        "command": "python -m benchmarks.failover " + " ".join(sys.argv[1:]),
+        "services": list(options.services),
+        "standby_of_ours": options.standby,
+        "verdicts": {
+            shape: {
+                one.question: {"answer": one.answer, "details": list(one.details)} for one in judged.verdicts
+            }
+            for shape, judged in found.items()
+        },
+        "outages": side_by_side(found["ours"].outcomes, found["guide"].outcomes),
+    }
+
+
+def main() -> None:
+    """Measure both shapes and write the result."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("services", nargs="*", default=list(SERVICES))
+    parser.add_argument("--runs", type=int, default=RUNS)
+    parser.add_argument("--minutes", type=float, default=MINUTES, help="for the faults of each shape")
+    parser.add_argument("--standby", choices=("warm", "balanced"), default="warm", help="of our APIs")
+    parser.add_argument(
+        "--only", choices=tuple(SHAPES), help="measure one shape, and take the record kept of the other"
+    )
+    options = parser.parse_args()
+    options.services = options.services or list(SERVICES)
+    found = {}
+    for shape, source in SHAPES.items():
+        if options.only in (None, shape):
+            spec = cut_down(shape, source, options.services, options.standby)
+            found[shape] = asyncio.run(shape_drilled(shape, spec, options.runs, options.minutes))
+        elif (known := kept(shape)) is not None:
+            found[shape] = known
+    if len(found) < len(SHAPES):
+        return
+    result = document(found, options)
+    RESULT.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    history = read_history(RECORDS / "ours.jsonl.gz")
+    page = drill_page(history, found["ours"], "Failover, ours beside the guides'", found["guide"])
+    RESULT.with_suffix(".html").write_text(page, encoding="utf-8")
+    print(json.dumps(result["outages"], indent=2))
+
+
+if __name__ == "__main__":
+    with suppress(KeyboardInterrupt):
+        main()
