@@ -8,12 +8,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from understudy.catalog.model import Catalog
-from understudy.design.cluster import address_resource, service_resource, with_nodes
+from understudy.design.cluster import address_resource, with_nodes
+from understudy.design.context import service_resource
 from understudy.design.make import Design
 from understudy.drill.faults.registry import FAULTS
 from understudy.formats import cib
-from understudy.proof.prove import Options, Proof, Row, prove
-from understudy.proof.report import matrix, summary, worst
+from understudy.proof.prove import prove
+from understudy.proof.report import condensed, summary
+from understudy.proof.result import Options, Proof, Row
 from understudy.proof.scenarios import RECOVERIES
 from understudy.spec.model import Spec
 
@@ -97,14 +99,5 @@ def matrix_of(proof: Proof) -> dict[str, Any]:
     return {
         "summary": summary(proof),
         "services": list(proof.services),
-        "lines": [
-            {
-                "fault": label,
-                "words": [
-                    worst(row.services[service] for row in cells[service]) if cells.get(service) else ""
-                    for service in proof.services
-                ],
-            }
-            for label, cells in matrix(proof).items()
-        ],
+        "lines": [{"fault": line.label, "words": list(line.words)} for line in condensed(proof)],
     }

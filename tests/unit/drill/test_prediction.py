@@ -9,7 +9,7 @@ from understudy.drill.faults.registry import FAULTS
 from understudy.drill.history import SECOND, Completed, Event, FaultEvent, History, Invoked, Observation
 from understudy.drill.prediction import PLAYED, matrix_of, prediction
 from understudy.drill.verdicts import judge
-from understudy.proof.prove import Proof, Row
+from understudy.proof.result import Proof, Row
 from understudy.proof.scenarios import FAULTS as KINDS
 from understudy.proof.scenarios import Fault
 from understudy.spec.load import load_spec
@@ -54,8 +54,8 @@ def test_matrix_has_a_word_for_each_service() -> None:
     matrix = matrix_of(PROOF)
     assert matrix["services"] == ["mariadb", "keystone"]
     lines = {line["fault"]: line["words"] for line in matrix["lines"]}
-    assert lines["monitor fails"] == ["", "restarted"]
-    assert lines["node lost a"] == ["moved", ""]
+    assert lines["monitor fails"] == ["kept", "restarted"]
+    assert lines["node lost: a"] == ["moved", "kept"]
 
 
 @pytest.mark.parametrize(("service", "answer"), [("keystone", "no"), ("glance-api", "yes")])
