@@ -2,7 +2,8 @@
 
 Services of one project share an option file, a database and a user; ``projects/`` holds that once, and a service takes
 it over by naming its ``project``. Options that all projects set alike stand in ``projects/common.yaml``, each list
-under a name that a file of a project or service gives in ``include``.
+under a name that a file of a project or service gives in ``include``. What is different for one way to stand by stands
+under ``by_standby`` and is laid over the rest in the same way.
 """
 
 from collections.abc import Mapping
@@ -27,8 +28,12 @@ def load_catalog() -> Catalog:
         if "resource" not in data:
             continue
         project = data.pop("project", None)
-        whole = _merged(projects[project], data) if project else data
-        whole["files"] = [_included(file, common) for file in whole.get("files", ())]
+        variants = data.pop("by_standby", {})
+        base = _merged(projects[project], data) if project else data
+        ways = {way: _complete(_merged(base, variants.get(way, {})), common) for way in base["standby"]}
+        whole = next(iter(ways.values()))
+        if variants:
+            whole = {**whole, "by_standby": ways}
         entry = ServiceEntry.model_validate(whole)
         entries[entry.name] = entry
     presets = YAML(typ="safe").load(
@@ -48,13 +53,18 @@ def _read(folder: str) -> dict[str, Any]:
 
 def _merged(project: Mapping[str, Any], service: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the project says and, on top, what the service says; lists one behind the other."""
-    merged = {**project, **service}
-    for key in project.keys() & service.keys():
-        if isinstance(project[key], Mapping):
-            merged[key] = {**project[key], **service[key]}
-        elif isinstance(project[key], list):
-            merged[key] = [*project[key], *service[key]]
+    merged = _deeply_merged(project, service)
     merged["files"] = _files(merged.get("files", ()))
+    return merged
+
+
+def _deeply_merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    merged = {**below, **above}
+    for key in below.keys() & above.keys():
+        if isinstance(below[key], Mapping):
+            merged[key] = _deeply_merged(below[key], above[key])
+        elif isinstance(below[key], list):
+            merged[key] = [*below[key], *above[key]]
     return merged
 
 
@@ -69,9 +79,14 @@ def _files(files: list[dict[str, Any]]) -> list[dict[str, Any]]:
         spot = (file["path"], file.get("releases", ""))
         options_of = sets.setdefault(spot, file.get("options_of", ""))
         options_of = file.get("options_of", options_of)
-        known = together.setdefault((*spot, options_of), {**file, "options": []})
-        known["options"] = [*known["options"], *file.get("options", ())]
+        known = together.setdefault((*spot, options_of), {**file, "options": [], "include": []})
+        for key in ("options", "include"):
+            known[key] = [*known[key], *file.get(key, ())]
     return list(together.values())
+
+
+def _complete(data: Mapping[str, Any], common: Mapping[str, list[Any]]) -> dict[str, Any]:
+    return {**data, "files": [_included(file, common) for file in data.get("files", ())]}
 
 
 def _included(file: Mapping[str, Any], common: Mapping[str, list[Any]]) -> dict[str, Any]:

@@ -9,10 +9,13 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from understudy.catalog.presets import Layer, Place, Preset
-from understudy.formats.cluster import OnFail
+from understudy.formats.cluster import OnFail, Role
 from understudy.spec.model import Standby
 
-Need = Literal["database", "identity", "messaging", "caching", "balancing", "dataplane", "layer2"]
+Need = Literal[
+    "database", "identity", "messaging", "caching", "coordination", "balancing", "dataplane", "layer2"
+]
+Reach = Literal["address", "copies"]
 
 
 class Model(BaseModel):
@@ -155,13 +158,24 @@ class Operation(Model):
     interval: int = 0
     timeout: int
     on_fail: OnFail | None = None
+    role: Role | None = None
     check_level: int | None = None
+
+
+class Copies(Model):
+    """How Pacemaker runs a service on several nodes: the clone of its resource."""
+
+    promotable: bool = False
+    """Copies are promoted, and only a promoted one serves: the address is where one is."""
+    meta: dict[str, str] = Field(default_factory=dict)
+    """Meta attributes of the clone, as templates, above ``interleave``."""
 
 
 class Resource(Model):
     """How Pacemaker runs the service."""
 
     agent: str
+    copies: Copies = Copies()
     parameters: tuple[Parameter, ...] = ()
     operations: tuple[Operation, ...]
     meta: dict[str, str] = Field(default_factory=dict)
@@ -203,6 +217,12 @@ class ServiceEntry(Model):
     """When the service can speak TLS itself; otherwise HAProxy has to do it."""
     tls_port: int | None = None
     """Its port when it speaks TLS, where that is another one."""
+    reached_at: Reach = "address"
+    """Where clients find it: at its virtual address, or at the nodes' own addresses of all its copies."""
+    least_nodes: int = 1
+    """Fewest nodes on which it survives the loss of one."""
+    scheme: tuple[Named, ...] = ()
+    """How the URL of a message broker begins."""
     storage: Literal["required", "optional", "none"] = "none"
     user: tuple[User, ...] = ()
     packages: tuple[Named, ...] = ()
@@ -218,6 +238,9 @@ class ServiceEntry(Model):
     resource: Resource
     agent: dict[str, Any] = Field(default_factory=dict)
     """Data for the resource agent of the ``openstack`` provider; its own documentation describes it."""
+    by_standby: "dict[Standby, ServiceEntry]" = Field(default_factory=dict)
+    """The whole entry for each way to stand by, where that changes more than the number of copies; around it is the
+    one for the first way."""
 
 
 class Catalog(Model):
@@ -225,3 +248,8 @@ class Catalog(Model):
 
     services: dict[str, ServiceEntry]
     presets: dict[str, Preset] = Field(default_factory=dict)
+
+    def entry(self, name: str, standby: Standby) -> ServiceEntry:
+        """Return the entry of a service that stands by in this way; raises KeyError for an unknown name."""
+        entry = self.services[name]
+        return entry.by_standby.get(standby, entry)

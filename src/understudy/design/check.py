@@ -31,10 +31,10 @@ def check_against_catalog(loaded: LoadedSpec, catalog: Catalog) -> list[Finding]
         values = {"name": spec.distribution, "suggestion": f"known: {', '.join(known_distributions)}"}
         findings.append(Finding("distribution-unknown", values=values, place=places.value("distribution")))
     for name, service in spec.services.items():
-        entry = catalog.services.get(name)
-        if entry is None:
+        if name not in catalog.services:
             findings.append(_unknown_service(name, list(catalog.services), loaded))
             continue
+        entry = catalog.entry(name, service.standby)
         findings += _check_service(loaded, catalog, entry, service, release)
     findings += _check_ports(loaded, catalog)
     findings += check_networking(loaded, catalog)
@@ -57,12 +57,12 @@ def _check_service(
     if release is not None and release not in release_range(entry.releases):
         values = {"service": name, "release": release.name, "range": entry.releases}
         yield Finding("service-not-in-release", values=values, place=key)
-    if service.standby not in entry.standby:
-        values = {"service": name, "standby": service.standby, "known": ", ".join(entry.standby)}
-        code = "standby-of-single-service" if entry.once else "standby-unsupported"
-        yield Finding(code, values=values, place=places.value("services", name, "standby"))
-    if entry.port is not None and service.address is None:
+    yield from _check_standby(loaded, entry, service)
+    if entry.port is not None and service.address is None and entry.reached_at == "address":
         yield Finding("service-without-address", values={"service": name}, place=key)
+    if entry.reached_at == "copies" and service.address is not None:
+        place = places.value("services", name, "address")
+        yield Finding("service-needs-no-address", values={"service": name}, place=place)
     if entry.storage == "required" and service.storage is None:
         yield Finding("service-without-storage", values={"service": name}, place=key)
     if entry.storage == "none" and service.storage is not None:
@@ -83,6 +83,25 @@ def _check_service(
             )
 
 
+def _check_standby(loaded: LoadedSpec, entry: ServiceEntry, service: Service) -> Iterator[Finding]:
+    name = entry.name
+    place = loaded.places.value("services", name, "standby")
+    if service.standby not in entry.standby:
+        values = {"service": name, "standby": service.standby, "known": ", ".join(entry.standby)}
+        yield Finding(_standby_code(entry, service), values=values, place=place)
+    if len(loaded.spec.nodes) < entry.least_nodes:
+        count = {"service": name, "count": len(loaded.spec.nodes), "least": entry.least_nodes}
+        yield Finding("too-few-nodes-for-service", values=count, place=place)
+
+
+def _standby_code(entry: ServiceEntry, service: Service) -> str:
+    if entry.once:
+        return "standby-of-single-service"
+    if service.standby == "cold":
+        return "standby-of-service-on-every-node"
+    return "standby-unsupported"
+
+
 def _check_needs(loaded: LoadedSpec, catalog: Catalog, entry: ServiceEntry) -> Iterator[Finding]:
     balanced = loaded.spec.services[entry.name].standby == "balanced"
     for need in (*entry.needs, "balancing") if balanced else entry.needs:
@@ -101,8 +120,10 @@ def _check_needs(loaded: LoadedSpec, catalog: Catalog, entry: ServiceEntry) -> I
 def _check_ports(loaded: LoadedSpec, catalog: Catalog) -> Iterator[Finding]:
     taken: dict[tuple[str, int], str] = {}
     for name, service in loaded.spec.services.items():
-        entry = catalog.services.get(name)
-        if entry is None or entry.port is None or service.address is None:
+        if name not in catalog.services or service.address is None:
+            continue
+        entry = catalog.entry(name, service.standby)
+        if entry.port is None:
             continue
         spot = (service.address, entry.port)
         if spot in taken:

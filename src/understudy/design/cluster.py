@@ -27,6 +27,7 @@ from understudy.formats.cluster import (
     Order,
     Primitive,
     Resource,
+    Role,
     Rule,
     ids_of,
     primitives_of,
@@ -216,7 +217,18 @@ def _services(cloud: Cloud, digests: Mapping[str, str]) -> Iterator[Resource]:
         if service.standby == "cold":
             yield primitive
         else:
-            yield Clone(id=service_resource(name, service), resource=primitive, meta={"interleave": "true"})
+            yield _clone(ServiceContext(cloud, name), primitive)
+
+
+def _clone(context: ServiceContext, primitive: Primitive) -> Clone:
+    copies = context.entry.resource.copies
+    meta = {name: context.text(value) for name, value in copies.meta.items()}
+    return Clone(
+        id=service_resource(context.name, context.service),
+        resource=primitive,
+        promotable=copies.promotable,
+        meta={"interleave": "true", **meta},
+    )
 
 
 def _service(context: ServiceContext) -> Primitive:
@@ -240,6 +252,7 @@ def _service(context: ServiceContext) -> Primitive:
                 interval=operation.interval,
                 timeout=operation.timeout,
                 on_fail=operation.on_fail,
+                role=operation.role,
                 check_level=operation.check_level,
             )
             for operation in entry.resource.operations
@@ -296,9 +309,11 @@ def _chain(cloud: Cloud, name: str, sides: list[str]) -> Iterator[Colocation | L
     for one, service in behind.items():
         if service.standby == "cold":
             yield _together(one, chain[-1])
-        elif service.standby == "warm":
+        elif service.standby in {"warm", "clustered"}:
+            role: Role | None = "Promoted" if cloud.entry(one).resource.copies.promotable else None
             for side in sides:
-                yield _together(side, service_resource(one, service), HEALTHY_COPY)
+                together = _together(side, service_resource(one, service), HEALTHY_COPY)
+                yield replace(together, with_role=role)
                 if cloud.preset.watch:
                     yield _away_from_sick(side, one)
     balancer = cloud.provider("balancing")

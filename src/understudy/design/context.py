@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from ipaddress import ip_address
 from typing import TypeVar
 from urllib.parse import quote
@@ -36,6 +36,10 @@ def service_resource(name: str, service: Service) -> str:
     return name if service.standby == "cold" else f"{name}-clone"
 
 
+def _in_url(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
+
+
 @dataclass(frozen=True)
 class Bind:
     """Where a service listens."""
@@ -46,10 +50,13 @@ class Bind:
 
 @dataclass(frozen=True)
 class Broker:
-    """The message broker as its clients see it."""
+    """The message broker as its clients see it; ``host`` and ``port`` are the first of ``places``."""
 
     host: str
     port: int | None
+    scheme: str
+    places: tuple[str, ...]
+    clustered: bool
     user: str = MESSAGING_USER
 
 
@@ -86,8 +93,8 @@ class Cloud:
         return self.catalog.presets[self.spec.preset]
 
     def entry(self, name: str) -> ServiceEntry:
-        """Return the catalog's entry of a service."""
-        return self.catalog.services[name]
+        """Return the catalog's entry of a service of the spec, as it is for the way that it stands by."""
+        return self.catalog.entry(name, self.spec.services[name].standby)
 
     def provider(self, need: str) -> str | None:
         """Return the service of the spec that provides what others need, such as the database."""
@@ -132,12 +139,23 @@ class Cloud:
 
     def host_of(self, name: str, side: str = "internal") -> str:
         """Return the host part of a service's URL on one side; the other side where there is only that."""
+        if self.entry(name).reached_at == "copies":
+            return self.hosts_of(name)[0]
         address = self.address_of(name)
         if address is None:
             raise LookupError(f"{name} has no virtual address")
         sides = address.sides()
-        chosen = sides.get(side) or next(iter(sides.values()))
-        return f"[{chosen}]" if chosen.version == 6 else str(chosen)
+        return _in_url(str(sides.get(side) or next(iter(sides.values()))))
+
+    def hosts_of(self, name: str) -> tuple[str, ...]:
+        """Return the hosts at which clients find a service: those of its copies, or that of its address."""
+        if self.entry(name).reached_at == "copies" and self.spec.services[name].standby != "cold":
+            return tuple(_in_url(self.own_address(node)) for node in self.spec.nodes)
+        return (self.host_of(name),)
+
+    def places_of(self, name: str) -> tuple[str, ...]:
+        """Return host and port of each place where clients find a service."""
+        return tuple(f"{host}:{self.port(name)}" for host in self.hosts_of(name))
 
     def url(self, name: str, side: str = "internal") -> str:
         """Return scheme, host and port of a service."""
@@ -149,13 +167,21 @@ class Cloud:
         provider = self.provider("messaging")
         if provider is None:
             raise LookupError("no service of the spec provides messaging")
-        return Broker(self.host_of(provider), self.port(provider))
+        entry = self.entry(provider)
+        return Broker(
+            host=self.hosts_of(provider)[0],
+            port=self.port(provider),
+            scheme=self.select(entry.scheme)[0].name,
+            places=self.places_of(provider),
+            clustered=self.spec.services[provider].standby == "clustered",
+        )
 
     def transport_url(self) -> str:
         """Return the URL of the message broker as oslo.messaging takes it; it holds the password."""
         broker = self.broker()
         password = quote(self.secret("messaging").reveal(), safe="")
-        return f"rabbit://{broker.user}:{password}@{broker.host}:{broker.port}/"
+        places = ",".join(f"{broker.user}:{password}@{place}" for place in broker.places)
+        return f"{broker.scheme}://{places}/"
 
     def own_address(self, node: str | None) -> str:
         """Return a node's own address for the other services; the first node's when none is meant."""
@@ -190,24 +216,29 @@ class ServiceContext:
     def bind(self) -> Bind:
         """Return where the service listens: at its only virtual address, or everywhere when it has two.
 
+        A copy that clients find by itself listens at its node's own address, one that shares its data with others
+        everywhere.
         One that is balanced listens at its node's own address, on a port beside that of HAProxy; what is the same on
         all nodes, such as a parameter of a clone, says everywhere instead. One for which HAProxy only speaks TLS is
         reached by nobody else.
         """
         address = self.cloud.address_of(self.name)
+        own = ip_address(self.cloud.own_address(self.node))
+        at_own = str(own) if self.node else WILDCARD[own.version]
         if self.service.standby == "balanced" and self.entry.port is not None:
-            own = ip_address(self.cloud.own_address(self.node))
-            host = str(own) if self.node else WILDCARD[own.version]
-            return Bind(host, self.entry.port + BACKEND_OFFSET)
+            return Bind(at_own, self.entry.port + BACKEND_OFFSET)
         if self.cloud.proxied(self.name) and self.entry.port is not None:
             return Bind(LOOPBACK, self.entry.port + BACKEND_OFFSET)
         port = self.cloud.port(self.name)
         if address is None:
-            return Bind(LOOPBACK, port)
+            return Bind(LOOPBACK if self.entry.reached_at == "address" else at_own, port)
+        if self.service.standby == "clustered":
+            return Bind(WILDCARD[own.version], port)
         sides = tuple(address.sides().values())
         host = str(sides[0]) if len(sides) == 1 else WILDCARD[sides[0].version]
         return Bind(host, port)
 
+    @cached_property
     def variables(self) -> Mapping[str, object]:
         """Return the names that a template may use."""
         return {
@@ -220,6 +251,9 @@ class ServiceContext:
             "identity_user": self.entry.identity.user if self.entry.identity else None,
             "messaging": self.cloud.broker() if self.cloud.provider("messaging") else None,
             "own_address": self.cloud.own_address(self.node),
+            "own_addresses": {node: self.cloud.own_address(node) for node in self.cloud.spec.nodes},
+            "standby": self.service.standby,
+            "places": self.cloud.places_of,
             "digest": self.digest,
             "proxied": self.cloud.proxied(self.name),
             "tls": self.cloud.spec.tls is not None,
@@ -263,7 +297,7 @@ class ServiceContext:
         """
         self._secret_used = False
         try:
-            text = _compiled(template).render(self.variables())
+            text = _compiled(template).render(self.variables)
         except UndefinedError as error:
             raise LookupError(f"{self.name}: {error.message}") from error
         return Secret(text) if self._secret_used else text

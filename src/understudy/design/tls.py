@@ -88,7 +88,7 @@ def check_tls(loaded: LoadedSpec, cloud: Cloud) -> Iterator[Finding]:
     for name, service in spec.services.items():
         entry, address = cloud.entry(name), spec.addresses.get(service.address or "")
         place = places.key("services", name)
-        if address is None or cloud.proxied(name):
+        if (address is None and entry.reached_at == "address") or cloud.proxied(name):
             continue
         reached = "serving" in entry.agent or entry.provides in SECURED_NEEDS
         if reached and not cloud.speaks_tls(name):
@@ -100,7 +100,8 @@ def check_tls(loaded: LoadedSpec, cloud: Cloud) -> Iterator[Finding]:
             )
             values = {"service": name, "release": cloud.release.name, "suggestion": advice}
             yield Finding("tls-unsupported", values=values, place=place)
-        names = {certificate_name(spec, service.address or "", side) for side in address.sides()}
+        sides = address.sides() if address else ()
+        names = {certificate_name(spec, service.address or "", side) for side in sides}
         if cloud.speaks_tls(name) and len(names) > 1:
             values = {"service": name, "address": service.address or ""}
             yield Finding("tls-one-certificate", values=values, place=place)

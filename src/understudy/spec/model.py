@@ -20,7 +20,7 @@ MountOption = Annotated[str, StringConstraints(pattern=r"^[^,\s]+$")]
 Interface = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,14}$")]
 Amount = Annotated[int, Field(ge=0, le=1_000_000)]
 Scalar = str | int | float | bool
-Standby = Literal["cold", "warm", "balanced"]
+Standby = Literal["cold", "warm", "balanced", "clustered"]
 Preset = Literal["independent", "guide"]
 
 
@@ -162,7 +162,7 @@ class Service(Model):
 
     standby: Standby = "cold"
     """``cold``: one copy, started where its address is; ``warm``: a copy everywhere, the address at a healthy one;
-    ``balanced``: HAProxy in front of all copies."""
+    ``balanced``: HAProxy in front of all copies; ``clustered``: copies everywhere that keep each other's data."""
     address: Name | None = None
     """The virtual address behind which clients find it."""
     storage: Name | None = None

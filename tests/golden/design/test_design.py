@@ -23,6 +23,7 @@ from understudy.spec.load import LoadedSpec, load_spec
 
 HERE = Path(__file__).parent
 SPECS = {
+    "clustered-data": HERE.parents[2] / "examples" / "clustered-data.yaml",
     "image-api": HERE.parents[2] / "examples" / "image-api.yaml",
     "network-stack": HERE.parents[2] / "examples" / "network-stack.yaml",
     "network-vrrp": HERE / "specs" / "network-vrrp.yaml",

@@ -20,7 +20,16 @@ from understudy.design.make import make_design
 from understudy.design.nodes import option_items
 from understudy.formats.cluster import ClusterConfiguration
 from understudy.secret import Secret, reveal
-from understudy.spec.model import ExternalNetwork, Networking, Service, Spec, Storage, Tls, VirtualAddress
+from understudy.spec.model import (
+    ExternalNetwork,
+    Networking,
+    Service,
+    Spec,
+    Standby,
+    Storage,
+    Tls,
+    VirtualAddress,
+)
 
 CATALOG = load_catalog()
 RELEASES = {release.name: release for release in releases()}
@@ -32,18 +41,25 @@ NOT_IN_THE_DATA = {("2026.2", "nova", "api_database"), ("havana", "keystone", "D
 Keystone kept its own in a table."""
 
 
-def whole_spec(release: Release, **changes: object) -> Spec:
+TURNS = range(4)
+"""With each turn every service stands by in its next way, with every second one the next broker is taken."""
+
+
+def whole_spec(release: Release, turn: int = 0) -> Spec:
     """Return a spec of every service that the release has, each on its own address where ports would collide."""
     addresses: dict[str, VirtualAddress] = {}
     services: dict[str, Service] = {}
     known = [entry for entry in CATALOG.services.values() if release in release_range(entry.releases)]
-    for number, entry in enumerate(known, start=100):
-        addresses[entry.name] = VirtualAddress(
-            internal=ip_address(f"192.168.42.{number}"), public=ip_address(f"203.0.113.{number}")
-        )
-        services[entry.name] = Service(
-            address=entry.name if entry.port else None,
-            storage="shared" if entry.storage != "none" else None,
+    for number, (name, standby) in enumerate(chosen(known, turn).items(), start=100):
+        entry = CATALOG.entry(name, standby)
+        if entry.port and entry.reached_at == "address":
+            addresses[name] = VirtualAddress(
+                internal=ip_address(f"192.168.42.{number}"), public=ip_address(f"203.0.113.{number}")
+            )
+        services[name] = Service(
+            standby=standby,
+            address=name if name in addresses else None,
+            storage="shared" if entry.storage != "none" and standby == "cold" else None,
             workers=2,
         )
     return Spec(
@@ -65,8 +81,17 @@ def whole_spec(release: Release, **changes: object) -> Spec:
     )
 
 
-def cloud_of(release: Release) -> Cloud:
-    return Cloud(whole_spec(release), CATALOG, release, lambda name: Secret(f"secret-{name}"))
+def chosen(known: list[ServiceEntry], turn: int) -> dict[str, Standby]:
+    """Return how each service stands by on a turn, of services that provide the same only one."""
+    providers: dict[str, list[str]] = {}
+    for entry in known:
+        providers.setdefault(entry.provides or entry.name, []).append(entry.name)
+    kept = {names[turn // 2 % len(names)] for names in providers.values()}
+    return {entry.name: entry.standby[turn % len(entry.standby)] for entry in known if entry.name in kept}
+
+
+def cloud_of(release: Release, turn: int = 0) -> Cloud:
+    return Cloud(whole_spec(release, turn), CATALOG, release, lambda name: Secret(f"secret-{name}"))
 
 
 def settings(cloud: Cloud, entry: ServiceEntry) -> Iterator[tuple[str, list[Setting]]]:
@@ -84,14 +109,20 @@ def settings(cloud: Cloud, entry: ServiceEntry) -> Iterator[tuple[str, list[Sett
             )
 
 
+def without_haproxy(cloud: Cloud) -> dict[str, Service]:
+    return {name: service for name, service in cloud.spec.services.items() if name != "haproxy"}
+
+
 @pytest.mark.parametrize("name", RELEASES)
 def test_every_option_that_is_written_exists_in_the_release(name: str) -> None:
-    cloud = cloud_of(RELEASES[name])
     # Without HAProxy services speak TLS themselves, which takes the most options.
-    services = {one: value for one, value in cloud.spec.services.items() if one != "haproxy"}
-    cloud = replace(cloud, spec=cloud.spec.model_copy(update={"tls": Tls(), "services": services}))
+    clouds = [
+        replace(cloud, spec=cloud.spec.model_copy(update={"tls": Tls(), "services": without_haproxy(cloud)}))
+        for cloud in (cloud_of(RELEASES[name], turn) for turn in TURNS)
+    ]
     wrong = [
         finding
+        for cloud in clouds
         for service in cloud.spec.services
         for options_of, written in settings(cloud, cloud.entry(service))
         for finding in option_set(cloud.release, options_of).check_all(written, subject=service)
@@ -99,6 +130,16 @@ def test_every_option_that_is_written_exists_in_the_release(name: str) -> None:
         and (name, finding.values["service"], finding.values["group"]) not in NOT_IN_THE_DATA
     ]
     assert not wrong, "\n".join(f"{one.subject}: {one.code} {dict(one.values)}" for one in wrong)
+
+
+def test_every_service_is_met_in_every_way_to_stand_by() -> None:
+    met = {
+        (name, service.standby)
+        for release in RELEASES.values()
+        for turn in TURNS
+        for name, service in whole_spec(release, turn).services.items()
+    }
+    assert met == {(entry.name, way) for entry in CATALOG.services.values() for way in entry.standby}
 
 
 @pytest.mark.parametrize("name", RELEASES)
@@ -124,7 +165,8 @@ def test_options_behind_haproxy_exist_in_the_release(name: str) -> None:
 @pytest.mark.parametrize("name", RELEASES)
 def test_every_release_has_a_design(name: str) -> None:
     release = RELEASES[name]
-    design = make_design(whole_spec(release), CATALOG, release, lambda secret: Secret(f"secret-{secret}"))
+    spec = whole_spec(release, release.index % len(TURNS))
+    design = make_design(spec, CATALOG, release, lambda secret: Secret(f"secret-{secret}"))
     keys = [item.key for item in design.items]
     assert len(keys) == len(set(keys))
     assert "secret-" not in design.corosync_conf
@@ -152,8 +194,8 @@ def test_agents_of_ours_know_the_parameters_that_they_are_given(name: str) -> No
 @pytest.mark.parametrize("name", CATALOG.services)
 def test_what_may_run_once_only_stands_by_cold(name: str) -> None:
     entry = CATALOG.services[name]
-    if entry.once:
-        assert entry.standby == ("cold",)
+    for way in entry.standby:
+        assert way == "cold" or not CATALOG.entry(name, way).once
     if entry.port is None:
         assert "balanced" not in entry.standby
 
@@ -207,7 +249,7 @@ def test_a_password_with_any_character_fits_into_the_url_and_the_broker() -> Non
     password = 'p@:/ß"\\'
     design = make_design(whole_spec(release), CATALOG, release, lambda _: Secret(password))
     by_key = {item.key: item for item in design.items}
-    definitions = by_key["file controller-11 /etc/rabbitmq/definitions.json"]
+    definitions = by_key["file controller-11 /etc/rabbitmq/definitions/understudy.json"]
     assert json.loads(reveal(definitions.content))["users"][0]["password"] == password  # type: ignore[attr-defined]
     cinder = by_key["options controller-11 /etc/cinder/cinder.conf"]
     url = {(one.group, one.name): one.value for one in cinder.options}[("DEFAULT", "transport_url")]  # type: ignore[attr-defined]

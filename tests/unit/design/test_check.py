@@ -8,7 +8,8 @@ from understudy.catalog.load import load_catalog
 from understudy.catalog.releases import release_named
 from understudy.design.check import check_against_catalog
 from understudy.design.make import make_design, required_secrets
-from understudy.findings import advice_for, message_for
+from understudy.design.options import check_options
+from understudy.findings import Place, advice_for, message_for
 from understudy.lab.from_spec import recipe_of
 from understudy.secret import Secret
 from understudy.spec.check import check_spec
@@ -67,6 +68,67 @@ def test_what_cannot_be_had_is_told_with_its_place(name: str) -> None:
         assert finding.place is not None
         assert message_for(finding)
         assert advice_for(finding) or finding.code == "invalid-value"
+
+
+MORE = {
+    "cold for what needs a copy on every node": (
+        "  haproxy: {standby: cold}",
+        "standby-of-service-on-every-node",
+        "cold}",
+    ),
+    "cold, unsaid, for what needs a copy on every node": (
+        "  haproxy: {}",
+        "standby-of-service-on-every-node",
+        "{}",
+    ),
+    "balanced for what may run once only": (
+        "  cinder-volume: {standby: balanced}",
+        "standby-of-single-service",
+        "balanced}",
+    ),
+    "what needs a broker without one": (
+        "  cinder-scheduler: {}",
+        "service-need-missing",
+        "cinder-scheduler:",
+    ),
+    "what is balanced without a balancer": (
+        "  placement: {standby: balanced, address: api}",
+        "service-need-missing",
+        "placement:",
+    ),
+    "an address for what is found at its copies": (
+        "  rabbitmq: {standby: clustered, address: api}",
+        "service-needs-no-address",
+        "api}",
+    ),
+    "an option that the release removed": (
+        "  placement: {address: api, options: {keystone_authtoken: {auth_host: identity}}}",
+        "option-removed",
+        "identity}}}",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MORE)
+def test_a_service_that_does_not_fit_is_told_with_its_line_and_column(name: str) -> None:
+    line, code, at = MORE[name]
+    spec = loaded(f"{GOOD}{line}\n")
+    found = [
+        *check_against_catalog(spec, load_catalog()),
+        *(check_options(spec, load_catalog(), release_named("zed")) if code.startswith("option") else ()),
+    ]
+    (finding,) = [one for one in found if one.code == code]
+    assert finding.place == Place("cloud.yaml", GOOD.count("\n") + 1, line.index(at) + 1)
+    if code == "option-removed":
+        assert finding.values["successor"] == "[keystone_authtoken] auth_url"
+
+
+def test_copies_that_decide_by_majority_are_three_or_more() -> None:
+    two = GOOD.replace(GOOD[GOOD.index("  controller-3") : GOOD.index("\nfencing")], "")
+    spec = loaded(f"{two}  rabbitmq: {{standby: clustered}}\n")
+    findings = check_against_catalog(spec, load_catalog())
+    assert [finding.code for finding in findings] == ["too-few-nodes-for-service"]
+    assert findings[0].values == {"service": "rabbitmq", "count": 2, "least": 3}
 
 
 def test_two_services_on_one_port_of_one_address() -> None:
