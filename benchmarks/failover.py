@@ -117,14 +117,15 @@ async def shape_drilled(shape: str, spec: Path, runs: int, minutes: float) -> Ju
     loaded = load_spec(spec)
     make_missing(loaded, required_secrets(loaded.spec, load_catalog(), release_named(loaded.spec.release)))
     given = read_input(spec)
-    record = RECORDS / f"{shape}.jsonl.gz"
-    record.unlink(missing_ok=True)
+    record, growing = RECORDS / f"{shape}.jsonl.gz", RECORDS / f"{shape}-growing.jsonl.gz"
+    growing.unlink(missing_ok=True)
     try:
         lab, _ = bring_up_lab(given)
         async with reach(loaded, live=False) as reached:
             await apply_quietly(given, reached)
         _tell(f"{shape}: applied")
-        await drilled(given, lab, runs, minutes, record)
+        await drilled(given, lab, runs, minutes, growing)
+        growing.replace(record)
     finally:
         take_down(loaded.spec.cloud)
     return judge(read_history(record))
