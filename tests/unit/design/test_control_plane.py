@@ -143,6 +143,29 @@ def test_an_api_that_starts_nowhere_stops_no_other(
             assert running[other] == set(NODES)
 
 
+def test_an_address_leaves_a_copy_that_its_watcher_calls_unhealthy_and_nothing_restarts(
+    whole: ClusterConfiguration, scheduler: CommandScheduler
+) -> None:
+    root = etree.fromstring(cib.render(whole).encode())
+    player = Player(root, read_configuration(root), scheduler)
+    state = player.baseline
+    (before,) = state.running()["ip-api-internal"]
+    sick = {"unhealthy-keystone": "1"}
+    transitions, after, settled = player.settle(
+        state.with_node(state.nodes[before].with_attributes(sick)), frozenset()
+    )
+    moved = {
+        action.resource for each in transitions for action in each.actions if action.task in ("start", "stop")
+    }
+    assert settled
+    assert moved == {"ip-api-internal", "ip-api-public"}
+    everywhere = state
+    for node in state.nodes.values():
+        everywhere = everywhere.with_node(node.with_attributes(sick))
+    assert set(after.running()["ip-api-internal"]) != {before}
+    assert set(player.settle(everywhere, frozenset())[1].running()["ip-api-internal"]) == {before}
+
+
 @pytest.mark.parametrize("name", BEHIND_API)
 def test_an_address_leaves_a_broken_copy(
     name: str, whole: ClusterConfiguration, scheduler: CommandScheduler
