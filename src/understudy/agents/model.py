@@ -41,7 +41,7 @@ class Listen(Model):
     host_options: tuple[Option, ...] = ()
     port_options: tuple[Option, ...] = ()
     tls_options: tuple[Option, ...] = ()
-    """Options that are true where the service itself speaks TLS."""
+    """Options that are true, or name something such as a certificate, where the service itself speaks TLS."""
     port: int
     """The port where no option is set."""
     port_parameter: str = "bind_port"

@@ -164,7 +164,8 @@ class Service:
 
     def tls(self) -> bool:
         """Return whether the service itself speaks TLS."""
-        return bool(self.given("tls_certificate")) or config.is_true(self._option("tls_options"))
+        option = self._option("tls_options")
+        return bool(self.given("tls_certificate")) or option.lower() not in ("", "false", "no", "off", "0")
 
     def target(self) -> tuple[str, int, bool]:
         """Return where to ask it: host, port, TLS or not."""
