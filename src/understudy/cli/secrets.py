@@ -14,7 +14,7 @@ from understudy.findings import FindingsError, count
 from understudy.spec.check import check_spec
 from understudy.spec.load import LoadedSpec, load_spec
 from understudy.spec.secrets import references, resolve_all
-from understudy.spec.tls import PREFIX
+from understudy.spec.tls import is_certificate
 
 SECRET_BYTES = 24
 
@@ -57,7 +57,7 @@ def make_missing(loaded: LoadedSpec, names: tuple[str, ...], *, renew: bool = Fa
     tls = loaded.spec.tls
     made = make_certificates(loaded, renew=renew) if tls and tls.internal_ca else []
     for name, (reference, _) in references(loaded, names).items():
-        if reference.file is None or name.startswith(PREFIX):
+        if reference.file is None or is_certificate(name):
             continue
         path = loaded.folder / reference.file
         if path.exists():

@@ -215,15 +215,26 @@ class KeyRepository(Item):
         return self.path
 
 
+@dataclass(frozen=True)
+class TieBreakerCertificates:
+    """What a node and the tie-breaker know each other by: its authority in PEM, the cluster's PKCS #12 in base64."""
+
+    authority: str
+    certificate: Secret
+
+
 @dataclass(frozen=True, kw_only=True)
 class Membership(Item):
-    """Corosync's configuration and key, the same on all nodes, both daemons running, all nodes online, quorate."""
+    """Corosync's configuration and key, the same on all nodes, the daemons running, all nodes online, quorate."""
 
     kind: ClassVar[str] = "membership"
     phase: ClassVar[Phase] = Phase.MEMBERSHIP
     cluster_name: str
     nodes: tuple[str, ...]
     corosync_conf: str
+    daemons: tuple[str, ...] = ("corosync", "pacemaker")
+    """In the order in which they start."""
+    tie_breaker: TieBreakerCertificates | None = field(default=None, repr=False)
 
     @property
     def target(self) -> str:

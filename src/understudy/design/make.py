@@ -8,8 +8,8 @@ from understudy.catalog.releases import Release
 from understudy.design.cluster import cluster_configuration, stages
 from understudy.design.context import Cloud, service_resource
 from understudy.design.data import data_items
-from understudy.design.items import ClusterResources, Item, Membership, phase_of
-from understudy.design.membership import corosync_conf
+from understudy.design.items import ClusterResources, Item, phase_of
+from understudy.design.membership import corosync_conf, membership
 from understudy.design.nodes import configuration_digests, node_items
 from understudy.design.shape import shaped
 from understudy.formats.cluster import ClusterConfiguration
@@ -31,13 +31,12 @@ def make_design(spec: Spec, catalog: Catalog, release: Release, secret: Callable
     cloud = Cloud(spec, catalog, release, secret)
     whole = shaped(cloud, cluster_configuration(cloud, configuration_digests(cloud)))
     corosync = corosync_conf(spec, cloud.preset.token)
-    membership = Membership(
-        cluster_name=spec.cloud,
-        nodes=tuple(spec.nodes),
-        corosync_conf=corosync,
-        reason="the cluster",
+    items = (
+        *node_items(cloud),
+        membership(cloud, corosync),
+        *data_items(cloud),
+        *_cluster_items(cloud, whole),
     )
-    items = (*node_items(cloud), membership, *data_items(cloud), *_cluster_items(cloud, whole))
     return Design(items=tuple(sorted(items, key=phase_of)), cluster=whole, corosync_conf=corosync)
 
 

@@ -1,7 +1,10 @@
 """From spec to corosync.conf (pure). Sources: corosync.conf(5), votequorum(5), corosync-qdevice(8)."""
 
+from understudy.design.context import Cloud
+from understudy.design.items import Membership, TieBreakerCertificates
 from understudy.formats.corosync_conf import CorosyncConfiguration, Member, Quorum, QuorumDevice, render
 from understudy.spec.model import Spec
+from understudy.spec.tls import DEVICE_AUTHORITY, DEVICE_CERTIFICATE
 
 CONSENSUS_PER_TOKEN = 1.2
 """corosync.conf(5): the least time for agreeing on a new membership, as a multiple of the token's."""
@@ -29,9 +32,30 @@ def corosync_conf(spec: Spec, token: int) -> str:
         consensus=round(token * CONSENSUS_PER_TOKEN),
         quorum=Quorum(
             two_node=len(spec.nodes) == 2,
-            device=QuorumDevice(host=tie_breaker.host, algorithm=tie_breaker.algorithm)
+            device=QuorumDevice(
+                host=tie_breaker.host,
+                algorithm=tie_breaker.algorithm,
+                tls="required" if tie_breaker.certificate else "off",
+            )
             if tie_breaker
             else None,
         ),
     )
     return render(configuration)
+
+
+def membership(cloud: Cloud, configuration: str) -> Membership:
+    """Return what makes the nodes one cluster, with a tie-breaker if the spec has one."""
+    device = cloud.spec.quorum.tie_breaker
+    certificates = None
+    if device is not None and device.certificate is not None:
+        authority, certificate = cloud.secret(DEVICE_AUTHORITY), cloud.secret(DEVICE_CERTIFICATE)
+        certificates = TieBreakerCertificates(authority.reveal(), certificate)
+    return Membership(
+        cluster_name=cloud.spec.cloud,
+        nodes=tuple(cloud.spec.nodes),
+        corosync_conf=configuration,
+        daemons=("corosync", *(("corosync-qdevice",) if device else ()), "pacemaker"),
+        tie_breaker=certificates,
+        reason="the cluster",
+    )

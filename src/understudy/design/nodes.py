@@ -147,6 +147,8 @@ def configuration_digests(cloud: Cloud) -> Mapping[str, str]:
 def _packages(cloud: Cloud, node: str) -> Iterator[Package]:
     for name in CLUSTER_PACKAGES:
         yield Package(node=node, name=name, reason="the cluster")
+    if cloud.spec.quorum.tie_breaker is not None:
+        yield Package(node=node, name="corosync-qdevice", reason="the tie-breaker")
     kinds = {STORAGE_PACKAGES[storage.filesystem] for storage in cloud.spec.storage.values()}
     for name in (*sorted(kinds), *STORAGE_TOOLS) if kinds else ():
         yield Package(node=node, name=name, reason="shared storage")

@@ -14,7 +14,7 @@ from lxml import etree
 from understudy.design.items import Item, Membership
 from understudy.findings import Finding, FindingsError
 from understudy.formats.corosync_conf import cluster_name_of
-from understudy.kinds import pacemaker
+from understudy.kinds import pacemaker, tie_breaker
 from understudy.kinds.common import Irreversible, expect, must
 from understudy.kinds.model import Change, Difference, World
 
@@ -58,7 +58,7 @@ class MembershipKind(Irreversible):
         observed: dict[str, object] = {}
         for item in items:
             if isinstance(item, Membership):
-                states = await asyncio.gather(*(self._node(world, node) for node in item.nodes))
+                states = await asyncio.gather(*(self._node(world, item, node) for node in item.nodes))
                 seen = await pacemaker.view(world)
                 observed[item.key] = {
                     "nodes": dict(zip(item.nodes, states, strict=True)),
@@ -67,18 +67,19 @@ class MembershipKind(Irreversible):
                 }
         return observed
 
-    async def _node(self, world: World, node: str) -> dict[str, object]:
-        asked = world.node(node)
+    async def _node(self, world: World, item: Membership, node: str) -> dict[str, object]:
+        asked, daemons = world.node(node), item.daemons
         configuration, key, *units = await asyncio.gather(
             asked.ask("read-file", path=CONFIGURATION),
             asked.ask("read-file", path=KEY),
-            *(asked.ask("read-unit", name=daemon) for daemon in DAEMONS),
+            *(asked.ask("read-unit", name=daemon) for daemon in daemons),
         )
         return {
             "configuration": configuration.get("content") if configuration["exists"] else None,
             "key": key.get("digest") if key["exists"] else None,
-            "enabled": [daemon for daemon, unit in zip(DAEMONS, units, strict=True) if unit["enabled"]],
-            "running": [daemon for daemon, unit in zip(DAEMONS, units, strict=True) if unit["running"]],
+            "enabled": [daemon for daemon, unit in zip(daemons, units, strict=True) if unit["enabled"]],
+            "running": [daemon for daemon, unit in zip(daemons, units, strict=True) if unit["running"]],
+            **({"tie-breaker": await tie_breaker.mark_on(world, node)} if item.tie_breaker else {}),
         }
 
     def compare(self, item: Item, observed: object) -> Change | None:
@@ -107,7 +108,11 @@ class MembershipKind(Irreversible):
         ]
         if reload_needed:
             await must(world, reload_needed[0], ["corosync-cfgtool", "-R"])
-        await asyncio.gather(*(self._start(world, node) for node in item.nodes))
+        if item.tie_breaker is not None:
+            wanted = tie_breaker.mark_of(item.tie_breaker)
+            stale = [node for node in item.nodes if seen["nodes"][node]["tie-breaker"] != wanted]
+            await asyncio.gather(*(tie_breaker.fill(world, node, item.tie_breaker) for node in stale))
+        await asyncio.gather(*(self._start(world, item, node) for node in item.nodes))
         pacemaker.forget(world)
         await pacemaker.wait_online(world, item.nodes, FORM_SECONDS)
 
@@ -161,7 +166,7 @@ class MembershipKind(Irreversible):
             ),
         )
 
-    async def _start(self, world: World, node: str) -> None:
+    async def _start(self, world: World, item: Membership, node: str) -> None:
         asked = world.node(node)
         existing = await asked.ask("run", argv=["test", "-e", f"{CIB_FOLDER}/cib.xml"])
         if existing["exit_status"] != 0:
@@ -173,7 +178,7 @@ class MembershipKind(Irreversible):
                 group="haclient",
                 mode=0o600,
             )
-        for daemon in DAEMONS:
+        for daemon in item.daemons:
             await asked.ask("write-unit", name=daemon, enabled=True, running=True, limit=120)
 
 
@@ -193,7 +198,11 @@ def _differences(item: Membership, seen: Mapping[str, Any]) -> list[Difference]:
         if state["key"] is None or len(keys) > 1:
             before = "another key" if state["key"] else None
             differences.append(Difference(f"{node} {KEY}", before, "the cluster's key", secret=True))
-        for daemon in DAEMONS:
+        if item.tie_breaker is not None and state["tie-breaker"] != tie_breaker.mark_of(item.tie_breaker):
+            before = "others" if state["tie-breaker"] else None
+            name = f"{node} certificates for the tie-breaker"
+            differences.append(Difference(name, before, "written", secret=True))
+        for daemon in item.daemons:
             if daemon not in state["enabled"]:
                 differences.append(Difference(f"{node} {daemon} at boot", "disabled", "enabled"))
             if daemon not in state["running"]:

@@ -161,6 +161,11 @@ def _check_quorum(spec: Spec, places: Places) -> Iterator[Finding]:
         yield Finding("single-node", values={"node": next(iter(spec.nodes))}, place=places.key("nodes"))
     if count > 2 and count % 2 == 0 and spec.quorum.tie_breaker is None:
         yield Finding("even-number-of-nodes", values={"count": count}, place=places.key("nodes"))
+    tie_breaker = spec.quorum.tie_breaker
+    if tie_breaker is not None and tie_breaker.certificate is None:
+        values = {"host": tie_breaker.host}
+        place = places.key("quorum", "tie_breaker")
+        yield Finding("tie-breaker-in-clear", "warning", values=values, place=place)
 
 
 def _check_services(spec: Spec, places: Places) -> Iterator[Finding]:

@@ -91,6 +91,16 @@ class TieBreaker(Model):
     """Name or address of the machine that runs corosync-qnetd."""
     algorithm: Literal["ffsplit", "lms"] = "ffsplit"
     """How the vote is given; see corosync-qdevice(8)."""
+    authority: str | None = None
+    """File of the authority's certificate, ``qnetd-cacert.crt`` of that machine; relative to the spec's folder."""
+    certificate: SecretReference | None = None
+    """Where the cluster's certificate and key are: ``qdevice-net-node.p12`` in base64."""
+
+    @model_validator(mode="after")
+    def _both(self) -> "TieBreaker":
+        if (self.authority is None) != (self.certificate is None):
+            raise ValueError("give both authority and certificate, or neither")
+        return self
 
 
 class Quorum(Model):

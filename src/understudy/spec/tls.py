@@ -7,6 +7,7 @@ from understudy.spec.model import Address, CertificateFiles, SecretReference, Sp
 
 AUTHORITY = "tls-authority"
 PREFIX = "tls-"
+DEVICE_AUTHORITY, DEVICE_CERTIFICATE = "tie-breaker-authority.pem", "tie-breaker-certificate"
 
 
 class Certificate(NamedTuple):
@@ -40,7 +41,12 @@ def key(name: str) -> str:
 
 def is_secret(name: str) -> bool:
     """Return whether what is called so among the secrets must not be seen: certificates may."""
-    return not (name.startswith(PREFIX) and name.endswith(".pem"))
+    return not name.endswith(".pem")
+
+
+def is_certificate(name: str) -> bool:
+    """Return whether what is called so among the secrets is a certificate or its key, not a password."""
+    return name.startswith((PREFIX, "tie-breaker-"))
 
 
 def certificate_name(spec: Spec, address: str, side: str) -> str:
@@ -70,6 +76,11 @@ def has_authority(spec: Spec) -> bool:
 
 def references(spec: Spec) -> Iterator[tuple[str, SecretReference, tuple[str, ...]]]:
     """Give name, reference and path in the spec of every certificate and key that the spec itself points to."""
+    device = spec.quorum.tie_breaker
+    if device is not None and device.authority is not None and device.certificate is not None:
+        authority = SecretReference(file=device.authority)
+        yield DEVICE_AUTHORITY, authority, ("quorum", "tie_breaker", "authority")
+        yield DEVICE_CERTIFICATE, device.certificate, ("quorum", "tie_breaker", "certificate")
     if spec.tls is None:
         return
     if spec.tls.authority is not None:

@@ -2,16 +2,19 @@
 
 import base64
 import hashlib
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from tests.unit.kinds.conftest import NODES, Cluster, done
 
-from understudy.design.items import Membership
+from understudy.design.items import Membership, TieBreakerCertificates
 from understudy.findings import FindingsError
 from understudy.formats.corosync_conf import cluster_name_of
+from understudy.kinds import tie_breaker
 from understudy.kinds.membership import CONFIGURATION, KEY, KEY_BYTES, MembershipKind
 from understudy.kinds.model import Change
+from understudy.secret import Secret
 
 KIND = MembershipKind()
 OURS = "totem {\n    cluster_name: cloud\n}\n"
@@ -74,6 +77,9 @@ class Machines:
                 return done(base64.b64encode(self.files[call["node"], KEY]).decode())
             case ["test", "-e", _]:
                 return done(exit_status=1)
+            case ["sh", "-c", tie_breaker.FILL, "sh", tie_breaker.FOLDER, mark]:
+                self.files[call["node"], tie_breaker.MARK] = mark.encode()
+                return done()
             case _:
                 return done()
 
@@ -86,8 +92,8 @@ def machines(cluster: Cluster) -> Machines:
     return Machines(cluster)
 
 
-async def change_of(cluster: Cluster) -> Change | None:
-    return KIND.compare(ITEM, (await KIND.observe(cluster.world(), [ITEM]))[ITEM.key])
+async def change_of(cluster: Cluster, item: Membership = ITEM) -> Change | None:
+    return KIND.compare(item, (await KIND.observe(cluster.world(), [item]))[item.key])
 
 
 async def test_a_formed_cluster_needs_nothing(cluster: Cluster, machines: Machines) -> None:
@@ -182,3 +188,46 @@ async def test_a_node_that_does_not_join_is_told(cluster: Cluster, machines: Mac
 )
 def test_the_name_of_a_cluster(text: str, name: str | None) -> None:
     assert cluster_name_of(text) == name
+
+
+WITH_DEVICE = Membership(
+    cluster_name="cloud",
+    nodes=NODES,
+    corosync_conf=OURS,
+    daemons=("corosync", "corosync-qdevice", "pacemaker"),
+    tie_breaker=TieBreakerCertificates("the authority", Secret("the certificate")),
+)
+
+
+async def test_a_tie_breaker_is_known_by_certificates_before_its_daemon_runs(
+    cluster: Cluster, machines: Machines
+) -> None:
+    change = await change_of(cluster, WITH_DEVICE)
+    assert change is not None
+    named = [difference.name for difference in change.differences]
+    assert f"{NODES[0]} certificates for the tie-breaker" in named
+    assert "the certificate" not in str(change.differences)
+    await KIND.apply(cluster.world(), change)
+    for node in NODES:
+        assert machines.files[node, tie_breaker.CERTIFICATE] == b"the certificate\n"
+        assert machines.daemons[node, "corosync-qdevice"] == (True, True)
+    assert await change_of(cluster, WITH_DEVICE) is None
+
+
+async def test_another_certificate_restarts_the_daemon_of_the_tie_breaker_only(
+    cluster: Cluster, machines: Machines
+) -> None:
+    change = await change_of(cluster, WITH_DEVICE)
+    assert change is not None
+    await KIND.apply(cluster.world(), change)
+    renewed = replace(WITH_DEVICE, tie_breaker=TieBreakerCertificates("the authority", Secret("another")))
+    change = await change_of(cluster, renewed)
+    assert change is not None
+    assert {difference.name for difference in change.differences} == {
+        f"{node} certificates for the tie-breaker" for node in NODES
+    }
+    cluster.calls.clear()
+    await KIND.apply(cluster.world(), change)
+    stopped = [call["name"] for call in cluster.asked("write-unit") if call["running"] is False]
+    assert stopped == ["corosync-qdevice"] * 3
+    assert await change_of(cluster, renewed) is None
