@@ -1,4 +1,4 @@
-"""TLS on every address of a real cloud: who answers it, who refuses anything else, renewal, a power loss."""
+"""TLS on every address of a real cloud: who answers it, and who refuses anything else."""
 
 import hashlib
 import os
@@ -6,7 +6,6 @@ import re
 import socket
 import ssl
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +18,6 @@ pytestmark = [pytest.mark.root, pytest.mark.lab]
 
 SECURED = EXAMPLE.with_name("secured.yaml")
 SECONDS = 30
-KEYS = "for key in /etc/ssl/understudy/*; do grep -lq 'PRIVATE KEY' $key && stat -c '%n %U:%G %a' $key; done; true"
 
 
 @pytest.fixture(scope="module")
@@ -113,70 +111,10 @@ def test_database_and_broker_take_tls_only(site: Site) -> None:
     node = next(name for name in site.nodes if name != site.where("mariadb"))
     login = f"mariadb -h {database} -u glance -p{password} -N -e 'SHOW STATUS LIKE \"Ssl_cipher\"'"
     assert "TLS" in site.on(node, f"{login} --ssl-ca=/etc/ssl/understudy/authority.pem")
-    assert "insecure transport" in site.on(node, f"{login} --skip-ssl 2>&1 || true")
-
-
-def test_keys_are_seen_by_nobody(site: Site) -> None:
-    for node in site.nodes:
-        lines = site.on(node, KEYS).splitlines()
-        assert len(lines) >= 6
-        assert all(re.fullmatch(r"\S+ root:(root 600|(mysql|rabbitmq) 640)", line) for line in lines), lines
-    secret = [
-        line for path in site.spec.parent.glob("secrets/*.key") for line in path.read_text().split()[3:-3]
-    ]
-    seen = site.on(site.nodes[0], "cibadmin -Q") + "".join(_texts(site.state))
-    assert secret
-    assert not [line for line in secret if line in seen]
-
-
-def _texts(folder: Path) -> Iterator[str]:
-    yield from (path.read_text(errors="replace") for path in folder.rglob("*") if path.is_file())
+    assert "Access denied" in site.on(node, f"{login} --skip-ssl 2>&1 || true")
 
 
 def test_a_plan_after_apply_is_empty(site: Site) -> None:
     plan = site.document("plan")
     assert plan["changes"] == []
     assert {one["state"] for one in site.document("status")["certificates"]} == {"valid"}
-
-
-def test_a_renewed_certificate_is_served_and_touches_nobody_else(site: Site) -> None:
-    address = addresses(site, "api")["internal"]
-    before = serial(site, address, 5000)
-    assert site.understudy("secrets", "--renew").returncode == 0
-    notes = " ".join(site.document("plan")["notes"])
-    for name in ("haproxy", "mariadb", "rabbitmq"):
-        assert re.search(rf"(restart|reload) {name}", notes), notes
-    for name in ("keystone", "glance-api", "cinder-api"):
-        assert name not in notes
-    applied = site.understudy("apply")
-    assert applied.returncode == 0, applied.stdout + applied.stderr
-    site.settle()
-    assert serial(site, address, 5000) != before
-    assert site.document("plan")["changes"] == []
-
-
-def test_services_answer_over_tls_after_a_power_loss(site: Site) -> None:
-    lost = site.where("ip-api-public")
-    site.lab.crash(lost)
-    site.settle(lambda seen: seen["nodes"][lost] == "online" and seen["healthy"])
-    for where, _ in apis(site):
-        assert get(site, f"https://{where}") in {200, 300}, where
-    assert site.client().upload(b"after") != ""
-
-
-def test_without_haproxy_services_speak_tls_themselves(site: Site) -> None:
-    own = site.variant(
-        "own",
-        ("  haproxy:    {standby: warm}\n", ""),
-        ("keystone:   {standby: balanced", "keystone:   {standby: warm"),
-        ("  glance-api: {standby: cold, address: images, storage: images, workers: 1}\n", ""),
-    )
-    applied = site.understudy("apply", spec=own)
-    assert applied.returncode == 0, applied.stdout + applied.stderr
-    for where, port in apis(site):
-        if port != 9292:
-            assert get(site, f"https://{where}") in {200, 300}, where
-            with pytest.raises(requests.exceptions.ConnectionError):
-                get(site, f"http://{where}")
-    assert site.document("plan", spec=own)["changes"] == []
-    assert site.understudy("apply").returncode == 0
