@@ -13,7 +13,7 @@ from understudy.cli.reach import connector, lab_of
 from understudy.drill.export import as_json, as_junit, as_prometheus
 from understudy.drill.faults.aim import random_turns, read_wishes
 from understudy.drill.history import Event, History, HistoryError, Recorder, read_history
-from understudy.drill.prediction import matrix_of, prediction, prove_design
+from understudy.drill.prediction import matrix_of, prediction, prove_design, roots_of
 from understudy.drill.preflight import Permission
 from understudy.drill.prepare import about_of, prepare
 from understudy.drill.run import Drill
@@ -99,8 +99,9 @@ async def drill(  # noqa: PLR0913 - each is an option of the command
 def about(given: Input) -> dict[str, Any]:
     """Return what a record says of a spec beforehand, with what the proof predicts."""
     cloud = given.loaded.spec
-    proof = prove_design(given.design(), cloud)
-    return about_of(cloud, prediction(proof, cloud, given.catalog), matrix_of(proof))
+    design = given.design()
+    proof = prove_design(design, cloud)
+    return about_of(cloud, prediction(proof, cloud, given.catalog, roots_of(design)), matrix_of(proof))
 
 
 def _nothing(event: Event) -> None:

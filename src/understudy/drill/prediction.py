@@ -13,6 +13,7 @@ from understudy.design.context import service_resource
 from understudy.design.make import Design
 from understudy.drill.faults.registry import FAULTS
 from understudy.formats import cib
+from understudy.formats.cluster import ids_of
 from understudy.proof.prove import prove
 from understudy.proof.report import condensed, summary
 from understudy.proof.result import Options, Proof, Row
@@ -43,14 +44,25 @@ def prove_design(design: Design, spec: Spec) -> Proof:
     return prove(text, spec.cloud, Options(corosync=design.corosync_conf))
 
 
-def prediction(proof: Proof, spec: Spec, catalog: Catalog) -> dict[str, dict[str, float]]:
+def roots_of(design: Design) -> dict[str, str]:
+    """Return by resource the outermost one that it is in, under whose name the proof gives its bound."""
+    return {id_: ids_of(resource)[0] for resource in design.cluster.resources for id_ in ids_of(resource)}
+
+
+def prediction(
+    proof: Proof, spec: Spec, catalog: Catalog, roots: Mapping[str, str] | None = None
+) -> dict[str, dict[str, float]]:
     """Return the seconds that clients may be without each service, by fault, or ``FAULT:SERVICE`` for one of a service.
 
     Nothing when nothing was played.
     """
     if not proof.played:
         return {}
-    needed = {name: frozenset(_needed(name, spec, catalog)) for name in spec.services}
+    within = roots or {}
+    needed = {
+        name: frozenset(within.get(one, one) for one in _needed(name, spec, catalog))
+        for name in spec.services
+    }
     found: dict[str, dict[str, float]] = {}
     for fault, kinds in PLAYED.items():
         rows = [row for row in proof.rows if row.applied and _kinds(row) in {(kind,) for kind in kinds}]

@@ -42,6 +42,9 @@ def test_bound_is_the_longest_of_what_a_client_needs() -> None:
     assert told["power-loss"] == {"mariadb": 30.0, "keystone": 30.0, "glance-api": 30.0}
     assert told["process-killed:keystone"] == {"mariadb": 0.0, "keystone": 12.0, "glance-api": 12.0}
     assert told["process-killed:glance-api"] == {"mariadb": 0.0, "keystone": 0.0, "glance-api": 7.0}
+    grouped = Proof("g", rows=[row({"g_api": 8.0}, Fault("monitor", "glance-api"))], played=1)
+    within = prediction(grouped, SPEC, load_catalog(), {"glance-api": "g_api", "keystone": "g_api"})
+    assert within["process-killed:glance-api"] == {"mariadb": 0.0, "keystone": 8.0, "glance-api": 8.0}
     assert prediction(Proof("nothing"), SPEC, load_catalog()) == {}
 
 
