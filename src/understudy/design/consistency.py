@@ -160,7 +160,7 @@ class _Checker:
         self._meanings = _meanings(cloud, self._spots)
 
     def _spots_of(self, name: str) -> list[tuple[str, int]]:
-        address, port = self._cloud.address_of(name), self._cloud.entry(name).port
+        address, port = self._cloud.address_of(name), self._cloud.port(name)
         if address is None or port is None:
             return []
         return [(str(side), port) for side in address.sides().values()]
@@ -195,6 +195,7 @@ class _Checker:
     def binds(self) -> Iterator[Finding]:
         """Give services that listen where neither their address nor HAProxy leads."""
         for name, service in self._cloud.spec.services.items():
+            proxied, balanced = self._cloud.proxied(name), service.standby == "balanced"
             listen = self._cloud.entry(name).agent.get("listen")
             if listen is None or not self._spots_of(name):
                 continue
@@ -209,7 +210,7 @@ class _Checker:
                         continue
                     if part == "host" and setting.value in WILDCARD.values():
                         continue
-                    seeker = "HAProxy" if service.standby == "balanced" else f"its address {service.address}"
+                    seeker = "HAProxy" if proxied else f"its address {service.address}"
                     yield self._finding(
                         "bind-disagrees",
                         f"{name} {setting.path}",
@@ -218,7 +219,9 @@ class _Checker:
                         option=setting.words,
                         value=setting.value,
                         seeker=seeker,
-                        expected=expected if service.standby != "balanced" or part == "port" else "its own",
+                        expected=expected
+                        if service.standby != "balanced" or part == "port"
+                        else "its node's own address",
                     )
 
     def _option(self, service: str, node: str, options: Iterable[Iterable[str]]) -> Setting | None:

@@ -41,7 +41,7 @@ def shaped(cloud: Cloud, configuration: ClusterConfiguration) -> ClusterConfigur
     return replace(
         configuration,
         resources=tuple(_grouped(cloud, timed, groups)),
-        constraints=(*constraints, *_balancer_orders(cloud, constraints)),
+        constraints=(*constraints, *_balancer_orders(cloud)),
     )
 
 
@@ -147,12 +147,12 @@ def _within_a_group(constraint: Constraint, home: Mapping[str, str]) -> bool:
             return False
 
 
-def _balancer_orders(cloud: Cloud, constraints: Iterable[Constraint]) -> Iterator[Order]:
-    """Give an order from each address to the load balancer that it has to be with."""
+def _balancer_orders(cloud: Cloud) -> Iterator[Order]:
+    """Give an order from each address that the load balancer serves to the load balancer."""
     kind, name = cloud.preset.address_before_balancer, cloud.provider("balancing")
     if kind is None or name is None:
         return
     balancer = service_resource(name, cloud.spec.services[name])
-    for one in constraints:
-        if isinstance(one, Colocation) and one.with_resource == balancer:
-            yield Order(id=f"order-{one.resource}-{balancer}", first=one.resource, then=balancer, kind=kind)
+    served = {service.address for one, service in cloud.spec.services.items() if cloud.proxied(one)}
+    for side in _sides(cloud, [address for address in cloud.spec.addresses if address in served]):
+        yield Order(id=f"order-{side}-{balancer}", first=side, then=balancer, kind=kind)

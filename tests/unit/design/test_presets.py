@@ -9,7 +9,7 @@ import pytest
 from understudy.catalog.load import load_catalog
 from understudy.catalog.releases import release_named
 from understudy.design.cluster import restricted, with_nodes
-from understudy.design.items import ClusterResources, Phase
+from understudy.design.items import ClusterResources
 from understudy.design.make import Design, make_design
 from understudy.formats import cib
 from understudy.formats.cluster import Clone, ClusterConfiguration, Colocation, Group, Location, Order
@@ -100,7 +100,8 @@ def test_the_spec_s_own_token_counts_in_every_shape() -> None:
 def test_groups_grow_from_stage_to_stage(design: Design) -> None:
     stages = [item for item in design.items if isinstance(item, ClusterResources)]
     grown = [groups(restricted(item.configuration, item.stage_ids)) for item in stages]
-    assert [item.stage for item in stages] == [Phase.CLUSTER_STORAGE, Phase.CLUSTER_DATA, Phase.CLUSTER]
+    names = ["CLUSTER_STORAGE", "CLUSTER_DATA", "CLUSTER_IDENTITY", "CLUSTER"]
+    assert [item.stage.name for item in stages] == names
     assert grown[0]["g_mariadb"] == ["ip-database-internal", "fs-database"]
     assert grown[1]["g_mariadb"] == ["ip-database-internal", "fs-database", "mariadb"]
     assert grown[1]["g_services_api"][-1] == "fs-images"
