@@ -117,12 +117,13 @@ class OptionSet:
         instead = past.successor or self._successor_by_alias(past) or "nothing"
         if past.never:
             return self._finding("option-never-existed", "error", setting, successor=instead)
-        if past.last:
-            return self._finding("option-removed", "error", setting, last=past.last, successor=instead)
-        if past.first:
-            return self._finding("option-not-yet", "error", setting, first=past.first)
         # Data from a reading of the source may lack an option; what only looks unknown must not stop anybody.
         severity: Severity = "warning" if self.source == "source" else "error"
+        if past.last:
+            certain: Severity = "error" if past.successor else severity
+            return self._finding("option-removed", certain, setting, last=past.last, successor=instead)
+        if past.first:
+            return self._finding("option-not-yet", severity, setting, first=past.first)
         nearest = ", ".join(self.nearest(setting.group, setting.name)) or "nothing like it"
         return self._finding("option-unknown", severity, setting, nearest=nearest)
 

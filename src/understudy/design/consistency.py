@@ -203,25 +203,20 @@ class _Checker:
             for node in self._cloud.spec.nodes:
                 wanted = ServiceContext(self._cloud, name, node).bind()
                 for part, expected in (("host", wanted.host), ("port", str(wanted.port))):
-                    if f"bind_{part}" in parameters:
-                        continue
                     setting = self._option(name, node, listen.get(f"{part}_options", ()))
-                    if setting is None or setting.value == expected:
+                    value = setting.value if setting else str(listen["port"]) if part == "port" else expected
+                    anywhere = part == "host" and value in WILDCARD.values()
+                    if f"bind_{part}" in parameters or anywhere or value == expected:
                         continue
-                    if part == "host" and setting.value in WILDCARD.values():
-                        continue
-                    seeker = "HAProxy" if proxied else f"its address {service.address}"
                     yield self._finding(
                         "bind-disagrees",
-                        f"{name} {setting.path}",
-                        setting.place,
+                        f"{name} {setting.path if setting else ''}".rstrip(),
+                        setting.place if setting else None,
                         service=name,
-                        option=setting.words,
-                        value=setting.value,
-                        seeker=seeker,
-                        expected=expected
-                        if service.standby != "balanced" or part == "port"
-                        else "its node's own address",
+                        option=setting.words if setting else "its own default",
+                        value=value,
+                        seeker="HAProxy" if proxied else f"its address {service.address}",
+                        expected="its node's own address" if part == "host" and balanced else expected,
                     )
 
     def _option(self, service: str, node: str, options: Iterable[Iterable[str]]) -> Setting | None:
