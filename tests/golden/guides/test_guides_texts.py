@@ -1,0 +1,120 @@
+"""The guides' own texts, mended, through the real crmsh and pcs; what render writes for them makes what apply makes."""
+
+import subprocess
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+
+import pytest
+from lxml import etree
+from ruamel.yaml import YAML
+
+from understudy.agents import deployment
+from understudy.cli.inputs import read_input
+from understudy.cli.render import rendered
+from understudy.design.cluster import with_nodes
+from understudy.formats import cib, crmsh, pcs
+from understudy.formats.cluster import ClusterConfiguration, Node
+
+pytestmark = [pytest.mark.root, pytest.mark.lab]
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+Tools = tuple[Path, Run]
+TEXTS = Path(__file__).parent / "texts"
+EXAMPLES = Path(__file__).parents[3] / "examples"
+SNIPPETS = (
+    "networking", "block-storage", "image", "api-group", "network", "mysql", "rabbitmq", "properties"
+)  # fmt: skip
+GROUPS = {
+    "g_services_api": ["p_api-ip", "p_keystone", "p_glance-api", "p_cinder-api", "p_neutron-server"],
+    "g_services_network": ["p_neutron-l3-agent", "p_neutron-dhcp-agent", "p_neutron-metadata-agent"],
+    "g_mysql": ["p_ip_mysql", "p_fs_mysql", "p_mysql"],
+    "g_rabbitmq": ["p_ip_rabbitmq", "p_fs_rabbitmq", "p_rabbitmq"],
+}
+WITH_AGENTS = "cp -r /mnt/agents/. / && export CIB_file=/mnt/cib.xml && "
+
+
+@pytest.fixture(scope="module")
+def with_agents(tools: Tools) -> Tools:
+    """Put every agent of ours where the tools look for agents."""
+    folder, run = tools
+    data = {}
+    for source in (resources.files("understudy.catalog") / "services").iterdir():
+        entry = YAML(typ="safe").load(source.read_text(encoding="utf-8"))
+        if entry.get("agent"):
+            data[source.name.removesuffix(".yaml")] = entry["agent"]
+    for file in deployment(data):
+        path = folder / "agents" / file.path.lstrip("/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(file.content, encoding="utf-8")
+        path.chmod(file.mode)
+    return folder, run
+
+
+def empty(folder: Path, *names: str) -> None:
+    nodes = tuple(Node(name=name, id=str(number)) for number, name in enumerate(names, start=1))
+    (folder / "cib.xml").write_text(cib.render(ClusterConfiguration(nodes=nodes)), encoding="utf-8")
+
+
+def members(folder: Path) -> dict[str, list[str]]:
+    root = etree.fromstring((folder / "cib.xml").read_bytes())
+    return {
+        str(group.get("id")): [str(one.get("id")) for one in group.iterfind("primitive")]
+        for group in root.iterfind(".//group")
+    }
+
+
+def test_crmsh_takes_the_guides_snippets(with_agents: Tools) -> None:
+    folder, run = with_agents
+    empty(folder, "n1", "n2")
+    text = "".join((TEXTS / f"{name}.crm").read_text(encoding="utf-8") for name in SNIPPETS)
+    (folder / "guides.crm").write_text(text, encoding="utf-8")
+    done = run("sh", "-c", f"{WITH_AGENTS} crm configure load update /mnt/guides.crm")
+    told = done.stdout + done.stderr
+    assert done.returncode == 0, told
+    assert "ERROR" not in told
+    assert not [line for line in told.splitlines() if "parameter" in line and "openstack" in line], told
+    assert members(folder) == GROUPS
+    read = crmsh.parse(text)
+    assert not [one for one in read.findings if one.severity == "error"]
+
+
+def test_pcs_takes_the_commands_of_the_guide_for_several_nodes(with_agents: Tools) -> None:
+    folder, run = with_agents
+    empty(folder, "n1", "n2", "n3")
+    lines = (TEXTS / "several-nodes.pcs").read_text(encoding="utf-8").splitlines()
+    commands = [line.replace("pcs ", "pcs -f /mnt/cib.xml ", 1) for line in lines if line.startswith("pcs ")]
+    done = run("sh", "-ec", f"{WITH_AGENTS} {' && '.join(commands)}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert members(folder) == {"test-group": ["test-ip", "consoleauth", "haproxy"]}
+
+
+@pytest.mark.parametrize("name", ["guide-control-plane", "guide-002", "control-plane"])
+def test_what_is_rendered_for_both_tools_makes_what_apply_makes(with_agents: Tools, name: str) -> None:
+    folder, run = with_agents
+    given = read_input(EXAMPLES / f"{name}.yaml", with_secrets=False)
+    spec, design = given.loaded.spec, given.design()
+    files = rendered(given.loaded, design)
+    assert crmsh.render(design.cluster).findings == ()
+    assert pcs.render(design.cluster).findings == ()
+    applied = cib.merge(cib.render(with_nodes(ClusterConfiguration(), spec)), design.cluster).cib
+    script = files["cluster/configuration.pcs.sh"].replace("pcs ", "pcs -f /mnt/cib.xml ")
+    (folder / "configuration.crm").write_text(files["cluster/configuration.crm"], encoding="utf-8")
+    (folder / "configuration.pcs.sh").write_text(script, encoding="utf-8")
+    for command in ("crm -F configure load update /mnt/configuration.crm", "sh /mnt/configuration.pcs.sh"):
+        empty(folder, *spec.nodes)
+        done = run("sh", "-c", WITH_AGENTS + command)
+        assert done.returncode == 0, done.stdout + done.stderr
+        loaded = (folder / "cib.xml").read_text(encoding="utf-8")
+        assert cib.canonical(loaded) == cib.canonical(without_tag(applied)), command
+        # Applied to it, nothing is left to change but whose it is.
+        merged = cib.merge(loaded, design.cluster)
+        assert merged.findings == ()
+        assert {change.kind for change in cib.diff(loaded, merged.cib)} <= {"tag"}
+
+
+def without_tag(text: str) -> str:
+    root = etree.fromstring(text.encode())
+    for tags in root.iterfind("configuration/tags"):
+        tags.getparent().remove(tags)  # type: ignore[union-attr]
+    return etree.tostring(root, encoding="unicode")
