@@ -257,6 +257,40 @@ def test_mutant_is_caught(name: str) -> None:
     assert code in codes_of(root)
 
 
+def typed(resource: str, kind: str, *pairs: tuple[str, str]) -> Edit:
+    def edit(root: etree._Element) -> None:
+        at(root, resource).set("provider", "openstack")
+        at(root, resource).set("type", kind)
+        block = etree.SubElement(at(root, resource), "instance_attributes", id="new-parameters")
+        for name, value in pairs:
+            etree.SubElement(block, "nvpair", id=f"new-{name}", name=name, value=value)
+
+    return edit
+
+
+GUIDES: dict[str, tuple[Edit, str]] = {
+    "type that was never shipped": (typed("keystone", "neutron-dhcp-agent"), "agent-misnamed"),
+    "parameter of another agent": (
+        typed("keystone", "neutron-metadata-agent", ("plugin_config", "/etc/neutron/metadata_agent.ini")),
+        "parameter-misnamed",
+    ),
+    "URL without its end": (
+        typed("keystone", "quantum-server", ("keystone_get_token_url", "http://192.168.42.103:5000/v2.0/")),
+        "parameter-incomplete",
+    ),
+    "password in clear": (typed("keystone", "keystone", ("os_password", "secrete")), "secret-in-cib"),
+}
+
+
+@pytest.mark.parametrize("name", GUIDES)
+def test_a_mistake_of_the_guides_own_snippets_is_caught(name: str) -> None:
+    edit, code = GUIDES[name]
+    root = etree.fromstring(CORRECT.read_bytes())
+    edit(root)
+    proof = prove(etree.tostring(root), "guide.xml", Options(faults=0, agents=True))
+    assert code in {finding.code for finding in proof.findings}
+
+
 PLAYED: dict[str, tuple[Edit, set[str]]] = {
     "fencing off": (
         change("options-stonith-enabled", value="false"),

@@ -14,7 +14,7 @@ from understudy.proof.cib import load_cib
 from understudy.proof.configuration import Configuration, read_configuration
 from understudy.proof.equivalence import Structure, classes
 from understudy.proof.lint import lint
-from understudy.proof.lint.agents import agents
+from understudy.proof.lint.agents import agents, published
 from understudy.proof.lint.corosync import corosync, corosync_timing
 from understudy.proof.result import WARNINGS, Options, Progress, Proof, Row
 from understudy.proof.runner.command import command_version
@@ -65,7 +65,7 @@ class _Prover:
                 self.proof.findings += corosync(self.options.corosync, len(facts.cluster_nodes))
             if self.options.agents:
                 known = read_metadata(item.agent for item in facts.primitives())
-                self.proof.findings += agents(facts, known or {})
+                self.proof.findings += [*agents(facts, known or {}), *published(facts)]
             if playable and self.proof.mode and self.options.faults:
                 try:
                     self._play(root, facts)

@@ -1,6 +1,10 @@
 """Checks of resources against what their agents say of themselves."""
 
 from collections.abc import Iterator, Mapping
+from importlib import resources
+from typing import Any
+
+from ruamel.yaml import YAML
 
 from understudy.findings.model import Finding
 from understudy.proof.agents import Metadata
@@ -41,3 +45,24 @@ def _parameters(item: Resource, metadata: Metadata) -> Iterator[Finding]:
     for name, required in metadata.parameters.items():
         if required and name not in item.parameters:
             yield Finding("parameter-missing", values={"name": name, "agent": item.agent}, subject=item.id)
+
+
+def published(facts: Configuration) -> Iterator[Finding]:
+    """Published configurations' known mistakes about the published OpenStack agents (data in published.yaml)."""
+    known: dict[str, dict[str, Any]] = YAML(typ="safe").load(
+        (resources.files(__package__) / "published.yaml").read_text(encoding="utf-8")
+    )
+    for item in facts.primitives():
+        if not item.agent.startswith("ocf:openstack:"):
+            continue
+        if right := known["misnamed"].get(item.type):
+            values = {"wrong": item.type, "right": right}
+            yield Finding("agent-misnamed", "warning", values, subject=item.id)
+        for name, meant in known["parameters"].get(item.type, {}).items():
+            if name in item.parameters:
+                values = {"name": name, "meant": meant, "agent": item.agent}
+                yield Finding("parameter-misnamed", "warning", values, subject=item.id)
+        for name, ending in known["endings"].items():
+            if not item.parameters.get(name, ending).rstrip("/").endswith(ending):
+                values = {"name": name, "ending": ending}
+                yield Finding("parameter-incomplete", "warning", values, subject=item.id)

@@ -84,6 +84,9 @@ PROPERTIES = frozenset(
         "lrm-refresh",
     ]
 )
+PASSWORDS = frozenset(
+    {"password", "passwd", "login_passwd", "os_password", "test_passwd", "db_password", "replication_passwd"}
+)
 QUORUM_POLICIES = frozenset({"stop", "freeze", "ignore", "suicide", "demote", "fence"})
 BOOLEANS = frozenset(
     {
@@ -170,9 +173,6 @@ def fencing_values(facts: Configuration, _: etree._Element) -> Iterator[Finding]
             if value > limit:
                 values = {"parameter": name, "value": value // 1000, "timeout": limit // 1000}
                 yield Finding("fencing-timeout-short", "warning", values, subject=device.id)
-        for name in ("password", "passwd", "login_passwd"):
-            if device.parameters.get(name) and not device.parameters[name].startswith("lrm://"):
-                yield Finding("secret-in-cib", "warning", {"parameter": name}, subject=device.id)
     delays = {"pcmk_delay_base", "pcmk_delay_max", "delay"}
     delayed = any(delays & set(device.parameters) for device in known)
     if (
@@ -182,6 +182,14 @@ def fencing_values(facts: Configuration, _: etree._Element) -> Iterator[Finding]
         and "priority-fencing-delay" not in facts.properties
     ):
         yield Finding("two-nodes-race", "warning")
+
+
+def secrets(facts: Configuration, _: etree._Element) -> Iterator[Finding]:
+    """No password stands in the configuration, which every user of the cluster can read."""
+    for item in facts.primitives():
+        for name, value in item.parameters.items():
+            if name in PASSWORDS and value and not value.startswith("lrm://"):
+                yield Finding("secret-in-cib", "warning", {"parameter": name}, subject=item.id)
 
 
 def quorum(facts: Configuration, _: etree._Element) -> Iterator[Finding]:
@@ -257,4 +265,14 @@ def placeable(facts: Configuration, _: etree._Element) -> Iterator[Finding]:
                 )
 
 
-CHECKS = (fencing, fencing_from_home, fencing_values, quorum, options, leftovers, defaults, placeable)
+CHECKS = (
+    fencing,
+    fencing_from_home,
+    fencing_values,
+    secrets,
+    quorum,
+    options,
+    leftovers,
+    defaults,
+    placeable,
+)
