@@ -90,7 +90,7 @@ def ours(cib: str, faults: int, *, equivalence: bool = True) -> dict[str, Any]:
 
 
 def compare(cib: str, faults: int, repeats: int = REPEATS) -> dict[str, Any]:
-    """Time both ways one after the other, so that the machine's load is the same; ours several times, for its spread."""
+    """Time both ways one after the other, under the same load of the machine; ours several times, for its spread."""
     before = naive(cib)
     runs = sorted((ours(cib, faults) for _ in range(repeats)), key=lambda run: float(run["seconds"]))
     found: dict[str, Any] = {
