@@ -94,7 +94,7 @@ def test_the_spec_s_own_token_counts_in_every_shape() -> None:
     for spec in (GUIDE, OURS):
         changed = spec.model_copy(update={"corosync": Corosync(token=4000)})
         assert "token: 4000" in design_of(changed).corosync_conf
-    assert "token: 600\n" in design_of(OURS).corosync_conf
+    assert "token: 1000\n" in design_of(OURS).corosync_conf
 
 
 def test_groups_grow_from_stage_to_stage(design: Design) -> None:
