@@ -1,5 +1,6 @@
 """understudy status: spec against reality at a glance."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,9 +12,9 @@ from understudy.cli.planning import Planned, make
 from understudy.cli.reach import reach
 from understudy.cli.show_plan import subjects
 from understudy.findings import FindingsError
-from understudy.formats.cluster import Clone, primitives_of
+from understudy.formats.cluster import Clone, Resource, primitives_of
 from understudy.kinds import pacemaker
-from understudy.kinds.pacemaker import ClusterView
+from understudy.kinds.pacemaker import RUNNING, ClusterView, ResourceState
 from understudy.spec.certificates import EXPIRED, validities
 
 
@@ -95,16 +96,29 @@ def _node(name: str, seen: ClusterView | None, missing: dict[str, str]) -> str:
 
 def _resources(given: Input, planned: Planned | None, seen: ClusterView | None) -> list[dict[str, object]]:
     design = planned.design if planned else given.design()
+    states = seen.resources if seen else ()
     listed: list[dict[str, object]] = []
     for resource in design.cluster.resources:
-        wanted = len(given.loaded.spec.nodes) if isinstance(resource, Clone) else 1
-        listed += [_resource(primitive.id, wanted, seen) for primitive in primitives_of(resource)]
+        listed += running_copies(resource, len(given.loaded.spec.nodes), states)
     return listed
 
 
-def _resource(name: str, wanted: int, seen: ClusterView | None) -> dict[str, object]:
-    states = [state for state in (seen.resources if seen else ()) if state.resource.partition(":")[0] == name]
-    running = [state.node for state in states if state.role == "Started" and not state.failed]
+def running_copies(
+    resource: Resource, nodes: int, states: Sequence[ResourceState]
+) -> list[dict[str, object]]:
+    """Return for each primitive of a resource where its copies serve, and whether as many as should."""
+    wanted = _copies(resource, nodes) if isinstance(resource, Clone) else 1
+    return [_resource(primitive.id, wanted, states) for primitive in primitives_of(resource)]
+
+
+def _copies(clone: Clone, nodes: int) -> int:
+    """Return how many copies are to serve; of a promotable clone, those that are promoted do."""
+    return int(clone.meta.get("promoted-max", "1")) if clone.promotable else nodes
+
+
+def _resource(name: str, wanted: int, seen: Sequence[ResourceState]) -> dict[str, object]:
+    states = [state for state in seen if state.resource.partition(":")[0] == name]
+    running = [state.node for state in states if state.role in RUNNING and not state.failed]
     state = "running" if len(running) == wanted else "partly running" if running else "stopped"
     if len(running) > wanted:
         state = "running too often"

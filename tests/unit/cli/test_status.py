@@ -11,7 +11,9 @@ from tests.unit.kinds.conftest import Cluster
 from understudy.cli import status
 from understudy.cli.reach import Reached
 from understudy.findings import Finding, FindingsError
+from understudy.formats.cluster import Clone, Primitive
 from understudy.kinds.model import World
+from understudy.kinds.pacemaker import ResourceState
 
 CONTROLLERS = ("controller-1", "controller-2", "controller-3")
 KEYSTONE_DOWN = Finding(
@@ -86,3 +88,20 @@ def test_nodes_that_were_not_reached_are_named(
     seen = understudy("status", spec, "--json").document
     assert seen["nodes"]["controller-3"] == "unreachable: it does not answer"
     assert "findings" not in seen
+
+
+def test_a_promoted_copy_is_one_that_serves() -> None:
+    galera = Clone(
+        id="mariadb-clone",
+        resource=Primitive(id="mariadb", agent="ocf:heartbeat:galera"),
+        promotable=True,
+        meta={"promoted-max": "2"},
+    )
+    states = (
+        ResourceState("mariadb:0", "controller-1", "Promoted", failed=False, managed=True),
+        ResourceState("mariadb:1", "controller-2", "Promoted", failed=False, managed=True),
+        ResourceState("mariadb:2", "controller-3", "Unpromoted", failed=False, managed=True),
+    )
+    assert status.running_copies(galera, 3, states) == [
+        {"name": "mariadb", "state": "running", "nodes": ["controller-1", "controller-2"], "wanted": 2}
+    ]
