@@ -2,7 +2,7 @@
 
 ``start`` is the file that Pacemaker runs, once under the name of each service; ``understudy_agent`` is the core that it
 loads, which imports nothing of understudy; what differs between services is the ``agent`` block of the catalog, which
-``model`` describes.
+``model`` describes. ``virtual-address`` is an agent that stands for itself.
 """
 
 import json
@@ -15,6 +15,7 @@ OCF_ROOT = "/usr/lib/ocf"
 AGENTS = f"{OCF_ROOT}/resource.d/openstack"
 CORE = f"{OCF_ROOT}/lib/openstack/understudy_agent"
 DATA = f"{OCF_ROOT}/lib/openstack/services"
+ADDRESS_AGENT = "ocf:openstack:virtual-address"
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,14 @@ class DeployedFile:
     path: str
     content: str
     mode: int
+
+
+def address_agent() -> DeployedFile:
+    """Return the agent for virtual addresses."""
+    name = ADDRESS_AGENT.rpartition(":")[2]
+    return DeployedFile(
+        f"{AGENTS}/{name}", (resources.files(__name__) / name).read_text(encoding="utf-8"), 0o755
+    )
 
 
 def deployment(services: Mapping[str, Mapping[str, Any]]) -> tuple[DeployedFile, ...]:

@@ -47,6 +47,8 @@ class Preset(Model):
     properties: dict[str, str]
     """Cluster properties, but for ``stonith-enabled``, which follows the spec."""
     resource_defaults: dict[str, str] = Field(default_factory=dict)
+    address_agent: str = "ocf:heartbeat:IPaddr2"
+    """The agent of virtual addresses, with the parameters of IPaddr2."""
     operations: dict[Kind, tuple[Timing, ...]] = Field(default_factory=dict)
     """Operations by the kind of resource, in place of those of the catalog."""
     groups: tuple[GroupRule, ...] = ()

@@ -68,7 +68,7 @@ def cluster_configuration(cloud: Cloud, digests: Mapping[str, str]) -> ClusterCo
     resources: tuple[Resource, ...] = (
         *_fencing(cloud.spec),
         *_filesystems(cloud),
-        *_addresses(cloud.spec),
+        *_addresses(cloud),
         *grouped(cloud, _services(cloud, digests)),
     )
     fencing_on = cloud.spec.fencing is not None and cloud.spec.fencing.none is None
@@ -193,12 +193,13 @@ def _filesystems(cloud: Cloud) -> Iterator[Primitive]:
         )
 
 
-def _addresses(spec: Spec) -> Iterator[Primitive]:
+def _addresses(cloud: Cloud) -> Iterator[Primitive]:
+    spec = cloud.spec
     for name, virtual in spec.addresses.items():
         for side, address in virtual.sides().items():
             yield Primitive(
                 id=address_resource(name, side),
-                agent="ocf:heartbeat:IPaddr2",
+                agent=cloud.preset.address_agent,
                 parameters={
                     "ip": str(address),
                     "cidr_netmask": str(spec.networks[SIDE_NETWORK[side]].prefixlen),

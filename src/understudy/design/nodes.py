@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from understudy.agents import deployment
+from understudy.agents import ADDRESS_AGENT, address_agent, deployment
 from understudy.catalog.model import OptionFile
 from understudy.design.cluster import FENCING_PASSWORD
 from understudy.design.context import Cloud, ServiceContext
@@ -27,6 +27,15 @@ STORAGE_PACKAGES = {"xfs": "xfsprogs", "ext4": "e2fsprogs"}
 STORAGE_TOOLS = ("kmod", "psmisc")
 """The Filesystem agent demands modprobe and fuser."""
 NONLOCAL_BIND = {4: "net.ipv4.ip_nonlocal_bind", 6: "net.ipv6.ip_nonlocal_bind"}
+KEEPALIVE = {
+    "net.ipv4.tcp_keepalive_time": "15",
+    "net.ipv4.tcp_keepalive_intvl": "5",
+    "net.ipv4.tcp_keepalive_probes": "3",
+}
+"""Seconds of silence before a probe, and between probes; those who wait at a dead node give up after 30 s.
+
+They hold for IPv6 too, and for every socket that asks for probes and for no times of its own, such as those of PyMySQL
+and HAProxy; by default the first probe comes after two hours (tcp(7))."""
 DIGEST_LENGTH = 12
 
 
@@ -164,7 +173,8 @@ def _agents(cloud: Cloud, node: str) -> Iterator[File]:
         for name in cloud.spec.services
         if cloud.entry(name).resource.agent.startswith("ocf:openstack:")
     }
-    for file in deployment(services):
+    own = [address_agent()] if cloud.preset.address_agent == ADDRESS_AGENT and cloud.spec.addresses else []
+    for file in (*deployment(services), *own):
         yield File(node=node, path=file.path, content=file.content, mode=file.mode, reason="resource agents")
 
 
@@ -189,6 +199,10 @@ def _sysctls(cloud: Cloud, node: str) -> Iterator[Sysctl]:
     for version in sorted(versions):
         reason = "a service can listen on a virtual address before it arrives"
         yield Sysctl(node=node, name=NONLOCAL_BIND[version], value="1", reason=reason)
+    if versions:
+        for name, value in KEEPALIVE.items():
+            reason = "a client that waits for an answer notices that the address has moved"
+            yield Sysctl(node=node, name=name, value=value, reason=reason)
 
 
 def _units(cloud: Cloud, service: str, node: str) -> Iterator[Unit]:

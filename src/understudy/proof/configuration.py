@@ -15,7 +15,7 @@ from lxml import etree
 from understudy.proof.values import INFINITY, is_true, milliseconds, score
 
 RESOURCE_TAGS = ("primitive", "group", "clone", "master", "bundle")
-ADDRESS_AGENTS = frozenset({"IPaddr2", "IPaddr", "IPv6addr"})
+ADDRESS_AGENTS = frozenset({"IPaddr2", "IPaddr", "IPv6addr", "virtual-address"})
 Kind = Literal["primitive", "group", "clone", "bundle"]
 
 

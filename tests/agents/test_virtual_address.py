@@ -1,0 +1,115 @@
+"""The agent for virtual addresses: what it resets, and when, around the work of IPaddr2."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from lxml import etree
+
+from understudy.agents import address_agent
+
+Call = Callable[..., subprocess.CompletedProcess[str]]
+LOG = 'echo "$(basename "$0") $*" >> "$LOG"\n'
+# Whether the address is here is a file.
+IP = LOG + 'case "$*" in *"show to"*) cat "$HERE" 2>/dev/null;; esac\n'
+SS = LOG + 'case "$*" in *-K*) exit 1;; *) echo "ESTAB 0 0 192.0.2.9:80 192.0.2.1:4711";; esac\n'
+IPADDR2 = (
+    LOG + 'case "$1" in start) echo "1: eth0" > "$HERE";; stop) rm -f "$HERE"; exit "${STOP:-0}";; esac\n'
+)
+
+
+@pytest.fixture
+def call(tmp_path: Path) -> Call:
+    """Return a function that runs an action and returns the outcome; the log tells which programs were run."""
+    for path, body in (
+        ("bin/ip", IP),
+        ("bin/ss", SS),
+        ("resource.d/heartbeat/IPaddr2", IPADDR2),
+    ):
+        file = tmp_path / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"#!/bin/sh\n{body}")
+        file.chmod(0o755)
+    agent = tmp_path / "virtual-address"
+    agent.write_text(address_agent().content)
+
+    def run(action: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        given = {
+            "PATH": f"{tmp_path}/bin:{os.environ['PATH']}",
+            "OCF_ROOT": str(tmp_path),
+            "OCF_RESKEY_ip": "192.0.2.9",
+            "LOG": str(tmp_path / "log"),
+            "HERE": str(tmp_path / "here"),
+            **environment,
+        }
+        argv = [sys.executable, "-IS", str(agent), action]
+        return subprocess.run(argv, env=given, text=True, capture_output=True, timeout=30, check=False)
+
+    return run
+
+
+def log(tmp_path: Path) -> list[str]:
+    path = tmp_path / "log"
+    lines = path.read_text().splitlines() if path.exists() else []
+    path.unlink(missing_ok=True)
+    return lines
+
+
+RESET_DST = "ss --no-header --tcp --numeric -K dst 192.0.2.9"
+RESET_SRC = "ss --no-header --tcp --numeric -K src 192.0.2.9"
+
+
+def test_what_a_node_still_holds_of_another_is_reset_before_the_address_comes(
+    call: Call, tmp_path: Path
+) -> None:
+    assert call("start").returncode == 0
+    lines = log(tmp_path)
+    assert lines[-1] == "IPaddr2 start"
+    assert {RESET_DST, RESET_SRC} < set(lines)
+
+
+def test_an_address_that_is_here_already_loses_no_connection(call: Call, tmp_path: Path) -> None:
+    call("start")
+    log(tmp_path)
+    assert call("start").returncode == 0
+    assert not [line for line in log(tmp_path) if "-K" in line]
+
+
+def test_clients_are_reset_when_the_address_has_left(call: Call, tmp_path: Path) -> None:
+    call("start")
+    log(tmp_path)
+    assert call("stop").returncode == 0
+    lines = log(tmp_path)
+    added, reset, gone = (
+        lines.index(line)
+        for line in ("ip address add 192.0.2.9/32 dev lo", RESET_SRC, "ip address del 192.0.2.9/32 dev lo")
+    )
+    assert lines.index("IPaddr2 stop") < added < reset < gone
+
+
+def test_a_stop_of_what_is_not_here_and_one_that_fails_reset_nothing(call: Call, tmp_path: Path) -> None:
+    assert call("stop").returncode == 0
+    assert not [line for line in log(tmp_path) if "-K" in line]
+    call("start")
+    log(tmp_path)
+    assert call("stop", STOP="1").returncode == 1
+    assert not [line for line in log(tmp_path) if "-K" in line]
+
+
+def test_a_version_6_address_is_written_as_ss_takes_it(call: Call, tmp_path: Path) -> None:
+    call("start", OCF_RESKEY_ip="2001:db8::9")
+    assert "ss --no-header --tcp --numeric -K dst [2001:db8::9]" in log(tmp_path)
+
+
+@pytest.mark.parametrize("action", ["monitor", "validate-all", "status", "nonsense"])
+def test_everything_else_is_ipaddr2s_own(call: Call, tmp_path: Path, action: str) -> None:
+    call(action)
+    assert log(tmp_path) == [f"IPaddr2 {action}"]
+
+
+def test_its_description_names_its_parameters(call: Call) -> None:
+    root = etree.fromstring(call("meta-data").stdout.encode())
+    assert [one.get("name") for one in root.iterfind("parameters/parameter")] == ["ip", "cidr_netmask", "nic"]
