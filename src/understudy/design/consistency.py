@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from understudy.agents import ADDRESS_AGENT
 from understudy.catalog.model import Catalog
 from understudy.catalog.releases import Release
 from understudy.design.context import WILDCARD, Cloud, ServiceContext
@@ -29,7 +30,7 @@ Spot = tuple[str, str, int]
 """Scheme, host and port of a URL; 0 for a port that it does not say."""
 Key = tuple[str, str, str]
 """Path, group and name of an option."""
-ADDRESS_AGENT = "ocf:heartbeat:IPaddr2"
+ADDRESS_AGENTS = frozenset({"ocf:heartbeat:IPaddr2", ADDRESS_AGENT})
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def layers_of(cloud: Cloud, design: Design) -> Layers:
     }
     primitives = tuple(design.cluster.primitives())
     return Layers(
-        addresses=frozenset(one.parameters["ip"] for one in primitives if one.agent == ADDRESS_AGENT),
+        addresses=frozenset(one.parameters["ip"] for one in primitives if one.agent in ADDRESS_AGENTS),
         settings=tuple(_settings(cloud, cloud.spec.nodes)),
         parameters={one.id: one.parameters for one in primitives if one.id in cloud.spec.services},
         fronts={

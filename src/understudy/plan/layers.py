@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, cast
 
-from understudy.design.consistency import ADDRESS_AGENT, Layers, Setting, disagreements, proxy_files
+from understudy.design.consistency import ADDRESS_AGENTS, Layers, Setting, disagreements, proxy_files
 from understudy.design.context import Cloud
 from understudy.design.items import Endpoint, File, Options
 from understudy.findings import Finding
@@ -53,7 +53,7 @@ def observed_disagreements(
 def _addresses(primitives: Iterable[Element]) -> Iterator[str]:
     for element in primitives:
         agent = f"{element.get('class')}:{element.get('provider')}:{element.get('type')}"
-        if agent == ADDRESS_AGENT:
+        if agent in ADDRESS_AGENTS:
             for pair in element.iterfind("instance_attributes/nvpair[@name='ip']"):
                 yield pair.get("value", "")
 
