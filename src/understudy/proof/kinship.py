@@ -10,7 +10,7 @@ from understudy.proof.configuration import Configuration, Resource
 from understudy.proof.values import INFINITY
 
 FOUNDATION_AGENTS = re.compile(
-    r"^(IPaddr.*|IPv6addr|Filesystem|LVM.*|lvmlockd|clvm|drbd|controld|iSCSI.*|Raid1|exportfs|zpool|ZFS|SAP.*|"
+    r"^(IPaddr.*|IPv6addr|virtual-address|Filesystem|LVM.*|lvmlockd|clvm|drbd|controld|iSCSI.*|Raid1|exportfs|zpool|ZFS|SAP.*|"
     r"sbd|nfsserver|vg|mdraid|rbd|gfs2|o2cb|remote|aws-vpc.*|gcp-vpc.*|azure-lb|ethmonitor|ping|pingd|storage-mon)$"
 )
 DATA_AGENTS = re.compile(
