@@ -83,6 +83,22 @@ def test_hung_service_is_failed_within_the_deadline(agent: Agent) -> None:
     process.wait()
 
 
+def test_service_whose_workers_wait_for_the_database_is_left_alone(
+    agent: Agent, database: FakeServer
+) -> None:
+    url = f"mysql+pymysql://glance:verysecret@127.0.0.1:{database.port}/glance"
+    agent.write_config(behaviour="hang", extra=f"[database]\nconnection = {url}")
+    process = agent.by_hand()
+    hung = agent.run("monitor", PACEMAKER, timeout=6)
+    assert hung.code == 1, "the database answers, so it is the service that hangs"
+    database.down()
+    waiting = agent.run("monitor", PACEMAKER, timeout=6)
+    assert waiting.code == 190
+    assert f"keeps its clients waiting: database: 127.0.0.1:{database.port} refuses" in waiting.reason
+    process.kill()
+    process.wait()
+
+
 def test_dead_while_a_dependency_is_gone(whole: Agent, database: FakeServer) -> None:
     database.down()
     assert whole.run("stop").code == 0

@@ -63,6 +63,17 @@ def test_database_gone_does_not_hinder_a_service_that_serves(agent: Agent, datab
     assert agent.run("start").code == 0
 
 
+def test_start_does_not_wait_for_workers_that_wait_for_the_database(
+    agent: Agent, database: FakeServer
+) -> None:
+    url = f"mysql+pymysql://glance:verysecret@127.0.0.1:{database.port}/glance"
+    agent.write_config(behaviour="hang", extra=f"[database]\nconnection = {url}")
+    assert agent.run("start", timeout=4).code == 1
+    assert agent.run("stop").code == 0
+    database.down()
+    assert agent.run("start", timeout=30).code == 0
+
+
 def test_file_that_cannot_be_executed(agent: Agent) -> None:
     agent.program.write_text("#!/no/such/interpreter\n")
     failed = agent.run("start")

@@ -60,9 +60,12 @@ def monitor(service: Service) -> int:
     if not probe:
         watcher.ensure(service)
     if service.listens:
-        trouble = serving.unanswered(service, deadline.within(deadline.left() * SERVING_SHARE))
-        if trouble:
-            raise Failure(ocf.ERR_GENERIC, _explained(service, trouble, deadline))
+        trouble, waits = serving.answers(service, deadline.within(deadline.left() * SERVING_SHARE))
+        gone = dependencies.gone(service, deadline) if trouble else []
+        if trouble and not (waits and gone):
+            raise Failure(ocf.ERR_GENERIC, _explained(service, trouble, gone))
+        if trouble and not probe:
+            return _degraded(service, "; ".join(gone), "keeps its clients waiting:")
     return ocf.SUCCESS if probe else _monitor_deeply(service, process, deadline)
 
 
@@ -116,15 +119,14 @@ def _monitor_api(service: Service, deadline: Deadline) -> int:
     raise Failure(ocf.ERR_GENERIC, f"everything that {service.name} depends on answers, but {trouble}")
 
 
-def _degraded(service: Service, reason: str) -> int:
-    """Return the code for a service that serves as well as it can: restarting it would mend nothing."""
-    ocf.exit_reason(f"{service.name} serves, but {reason}", service.environ)
+def _degraded(service: Service, reason: str, does: str = "serves, but") -> int:
+    """Return the code for a service that does what it can: restarting it would mend nothing."""
+    ocf.exit_reason(f"{service.name} {does} {reason}", service.environ)
     return ocf.DEGRADED if ocf.knows_degraded(service.environ) else ocf.SUCCESS
 
 
-def _explained(service: Service, trouble: str, deadline: Deadline) -> str:
+def _explained(service: Service, trouble: str, gone: list[str]) -> str:
     """Return the trouble, and with it the dependencies that do not answer and may be its cause."""
-    gone = dependencies.gone(service, deadline)
     if not gone:
         return trouble
     late = service.data["listen"].get("after_dependencies")
@@ -162,11 +164,11 @@ def _watched(service: Service, code: int) -> int:
 def _await_running(service: Service, process: Process, deadline: Deadline) -> int:
     """Wait until a service that runs already serves."""
     while service.listens:
-        trouble = serving.unanswered(service, deadline.within(max(1.0, deadline.left() / 3)))
-        if not trouble:
+        trouble, waits = serving.answers(service, deadline.within(max(1.0, deadline.left() / 3)))
+        if not trouble or (waits and dependencies.gone(service, deadline)):
             break
         if deadline.left() < 1 or not process.alive():
-            raise Failure(ocf.ERR_GENERIC, _explained(service, trouble, deadline))
+            raise Failure(ocf.ERR_GENERIC, _explained(service, trouble, dependencies.gone(service, deadline)))
         deadline.sleep(POLL * 5)
     return ocf.SUCCESS
 
@@ -206,7 +208,9 @@ def _launch(service: Service, identity: Identity, deadline: Deadline) -> int:
         pause = min(pause * 1.3, POLL * 5)
     trouble = serving.unanswered(service, Deadline(LAST_LOOK)) if service.listens else ""
     text = _explained(
-        service, trouble or f"{service.name} runs, but was not ready in time", Deadline(LAST_LOOK)
+        service,
+        trouble or f"{service.name} runs, but was not ready in time",
+        dependencies.gone(service, Deadline(LAST_LOOK)),
     )
     words = daemon.last_words()
     raise Failure(ocf.ERR_GENERIC, f"{text}. It said: {words}" if words else text)

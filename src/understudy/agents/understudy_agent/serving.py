@@ -22,7 +22,8 @@ PATIENCE = 90.0
 def ready(service: Service, process: Process, age: float, deadline: Deadline) -> bool:
     """Return whether a service that has just been started serves, or is as far as it gets without its dependencies."""
     if service.listens:
-        return not unanswered(service, deadline)
+        trouble, waits = answers(service, deadline.within(deadline.left() / 2))
+        return not trouble or (waits and age >= SETTLE and bool(dependencies.gone(service, deadline)))
     settled = age >= float(service.data.get("settle", SETTLE))
     if not service.data.get("connected") or not dependencies.brokers(service):
         return settled
@@ -34,21 +35,31 @@ def ready(service: Service, process: Process, age: float, deadline: Deadline) ->
 
 def unanswered(service: Service, deadline: Deadline) -> str:
     """Return why the service does not answer on its address, empty if it does."""
+    return answers(service, deadline)[0]
+
+
+def answers(service: Service, deadline: Deadline) -> tuple[str, bool]:
+    """Return why the service does not answer on its address, empty if it does, and whether it only keeps one waiting.
+
+    Who listens and does not answer may have all its workers in requests that wait for a database or for Keystone: a
+    restart would mend nothing then, and take from it what it has queued.
+    """
     target = service.target()
     host, port, _secure = target
     name = f"{service.name} on {host}:{port}"
     if not net.is_local(host):
         # The address is on another node, so that asking it would ask the copy there.
-        return "" if net.listeners(host, port) else f"{name} does not listen"
+        return "" if net.listeners(host, port) else f"{name} does not listen", False
     serving = service.data["serving"]
     try:
         answer = http.ask(target, serving["path"], deadline)
     except net.NoAnswer as error:
         texts = {"refused": "does not listen", "silent": "accepts connections but does not answer in time"}
-        return f"{name} {texts.get(error.kind, 'gives no answer: ' + error.text)}"
+        waits = error.kind in ("silent", "unreachable")
+        return f"{name} {texts.get(error.kind, 'gives no answer: ' + error.text)}", waits
     if answer.status not in serving["accept"]:
-        return f"{name} answers {answer.status} to GET {serving['path']}"
-    return ""
+        return f"{name} answers {answer.status} to GET {serving['path']}", False
+    return "", False
 
 
 def lonely(service: Service, process: Process) -> list[int]:
