@@ -9,7 +9,7 @@ import pytest
 from lxml import etree
 from tests.lab.cluster import Site
 
-from understudy.agents import deployment
+from understudy.agents import address_agent, deployment
 from understudy.catalog.load import load_catalog
 
 pytestmark = [pytest.mark.root, pytest.mark.lab]
@@ -57,7 +57,8 @@ def test_ocf_tester_passes(site: Site, node: str, service: str, script: str) -> 
 
 def test_the_published_meta_data_meets_the_schemas_there(site: Site, image: Path) -> None:
     services = {name: entry.agent for name, entry in load_catalog().services.items() if entry.agent}
-    deployed = {Path(file.path).name for file in deployment(services) if file.path.startswith(AGENTS)}
+    files = (*deployment(services), address_agent())
+    deployed = {Path(file.path).name for file in files if file.path.startswith(AGENTS)}
     there = site.on(site.nodes[0], f"ls {AGENTS}").split()
     assert set(there) <= deployed
     assert {"glance-api", "keystone"} <= set(there)
