@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 ANSWER_SECONDS = 90
 REQUEST_SECONDS = 10
 CONNECT_RETRIES = 4
+LOGIN_SECONDS = 5
+"""How long a look at Keystone tries to log in, in seconds; the wait factor stretches it."""
 """Tries after the first one, with pauses that double from half a second."""
 _NOTE = "keystone "
 _FORWARDED = re.compile(r"https?://127\.0\.0\.1:\d+(?:/v3)?")
@@ -122,13 +124,20 @@ async def _forward(world: World, address: str, port: int) -> int:
     return await world.hosts[names[0]].open_connection_port(address, port)
 
 
-async def _reach(world: World, access: IdentityAccess, seconds: float) -> IdentityApi:
-    """Log in, trying again for so many seconds; raises FindingsError ``keystone-unreachable``."""
+async def _reach(
+    world: World, access: IdentityAccess, seconds: float, answers: tuple[type[Exception], ...] = ()
+) -> IdentityApi:
+    """Log in, trying again for so many seconds; raises FindingsError ``keystone-unreachable``.
+
+    An error among ``answers`` is one, and raised as it is.
+    """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds * world.wait_factor
     while True:
         try:
             return await connect(world, access)
+        except answers:
+            raise
         except Exception as error:
             if loop.time() > deadline:
                 reason = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -146,7 +155,7 @@ async def _collections(
     seen = await pacemaker.view(world)
     if seen is None or not any(state.resource.startswith("keystone") for state in seen.resources):
         return "not known yet"
-    api = await _reach(world, access, 5)
+    api = await _reach(world, access, LOGIN_SECONDS)
     answers = await asyncio.gather(*(api.get(f"/{name}") for name in names))
     return {name: answer[name] for name, answer in zip(names, answers, strict=True)}
 
@@ -187,7 +196,7 @@ class ServiceUserKind(Irreversible):
         own = World(world.hosts, world.wait_factor, {})
         own.notes.update({key: value for key, value in world.notes.items() if not key.startswith(_NOTE)})
         try:
-            await connect(own, access)
+            await _reach(own, access, LOGIN_SECONDS, (Unauthorized,))
         except Unauthorized:
             return False
         return True

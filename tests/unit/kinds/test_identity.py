@@ -41,6 +41,7 @@ class Keystone(IdentityApi):
         self.assigned: set[str] = set()
         self.sent: list[tuple[str, str]] = []
         self.down = False
+        self.down_for = ""
 
     def add(self, collection: str, **values: object) -> str:
         identifier = f"{collection}-{len(self.held[collection])}"
@@ -71,7 +72,7 @@ class Keystone(IdentityApi):
         return {singular: {"id": identifier}}
 
     async def connect(self, _: World, access: IdentityAccess) -> IdentityApi:
-        if self.down:
+        if self.down or access.user == self.down_for:
             raise ConnectFailure("Unable to establish connection to http://127.0.0.1:1234/v3")
         if self.passwords.get(access.user) != access.password.reveal():
             raise Unauthorized("401")
@@ -145,6 +146,17 @@ async def test_a_user_is_made_or_put_right(
     assert keystone.passwords["glance"] == "right"
     assert len(keystone.assigned) == 1
     assert [each["name"] for each in keystone.held["roles"]] == ["admin"]
+
+
+async def test_a_keystone_that_goes_down_while_a_password_is_tried_is_told(
+    cluster: Cluster, keystone: Keystone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await make_true(cluster, USER)
+    monkeypatch.setattr(identity, "LOGIN_SECONDS", 0)
+    keystone.down_for = USER.name
+    with pytest.raises(FindingsError) as caught:
+        await change_of(cluster, USER)
+    assert caught.value.findings[0].code == "keystone-unreachable"
 
 
 async def test_an_endpoint_is_made_with_its_service(cluster: Cluster, keystone: Keystone) -> None:
