@@ -30,7 +30,6 @@ from understudy.drill.history import Event, History
 from understudy.drill.judge import FaultOutcome, outcomes
 from understudy.drill.preflight import Permission
 from understudy.drill.prepare import prepare
-from understudy.drill.probes.base import ProbeSettings
 from understudy.drill.run import Drill, Watchers
 from understudy.drill.tell import closing
 from understudy.drill.verdicts import judge
@@ -194,17 +193,17 @@ def _client(given: Input, lab: Lab) -> ImageClient:
     )
 
 
-def _of_images(clients: Sequence[ProbeSettings]) -> list[ProbeSettings]:
-    return [client for client in clients if client.service == SERVICE]
-
-
 async def lose_power(given: Input, lab: Lab) -> History:
     """Cut the power of the node that serves images, and watch until all is as it was before."""
     events: list[Event] = []
     cloud, connect = given.loaded.spec, connector(given.loaded, lab)
     nodes, site, everyone = prepare(cloud, given.catalog, connect, lab, given.secrets)
     # Only users of images: the clients of all services at once are more than one small machine bears beside the nodes.
-    watchers = [Watchers(_of_images(one.clients), one.prefix) for one in everyone if _of_images(one.clients)]
+    of_images = [
+        Watchers([client for client in one.clients if client.service == SERVICE], one.prefix)
+        for one in everyone
+    ]
+    watchers = [one for one in of_images if one.clients]
     try:
         with steps("Outage") as progress:
             told = await asyncio.to_thread(about, given)
