@@ -83,12 +83,13 @@ class ClusterResourcesKind(Irreversible):
 def wanted(item: ClusterResources, cib: str | None) -> ClusterConfiguration | None:
     """Return the configuration that a stage wants now; None when an early stage has nothing to do.
 
-    An early stage brings resources that later work needs; it never takes out what the cluster has already.
+    An early stage brings resources that later work needs, and switches them on where somebody has switched them off;
+    it never takes out what the cluster has already.
     """
     if item.stage == Phase.CLUSTER:
         return item.configuration
     present = _resource_ids(cib) if cib else set()
-    if item.stage_ids <= present:
+    if item.stage_ids <= present and not item.stage_ids & _switched_off(cib or ""):
         return None
     return restricted(item.configuration, item.stage_ids | present)
 
@@ -118,6 +119,20 @@ def configuration_only(cib: str) -> str:
     root.set("num_updates", "0")
     root.set("admin_epoch", "0")
     return etree.tostring(root, encoding="unicode")
+
+
+def _switched_off(cib: str) -> set[str]:
+    """Return the resources that Pacemaker may not start: they, or what they are in, are stopped or not managed.
+
+    Source: Pacemaker Explained, "Resource Meta-Attributes", target-role and is-managed.
+    """
+    off: set[str] = set()
+    for pair in load(cib).iterfind("configuration/resources//meta_attributes/nvpair"):
+        setting = (pair.get("name"), (pair.get("value") or "").lower())
+        if setting in {("target-role", "stopped"), ("is-managed", "false")}:
+            holder = pair.getparent().getparent()
+            off |= {element.get("id", "") for element in holder.iter("primitive", "group", "clone")}
+    return off
 
 
 def _resource_ids(cib: str) -> set[str]:

@@ -92,6 +92,28 @@ async def test_stages_come_one_after_the_other(cluster: Cluster, pacemaker: Pace
     assert KIND.invert(last) is None
 
 
+@pytest.mark.parametrize(("name", "value"), [("target-role", "Stopped"), ("is-managed", "false")])
+async def test_an_early_stage_switches_on_what_later_work_needs(
+    cluster: Cluster, pacemaker: Pacemaker, name: str, value: str
+) -> None:
+    whole = await change_of(cluster, item())
+    assert whole is not None
+    await KIND.apply(cluster.world(), whole)
+    for resource in ("web", "disk"):
+        held = f'<meta_attributes id="{resource}-meta"><nvpair id="{resource}-off" name="{name}" value="{value}"/>'
+        opened = cluster.cib.index(">", cluster.cib.index(f'<primitive id="{resource}"'))
+        end = opened - 1 if cluster.cib[opened - 1] == "/" else opened
+        rest = cluster.cib[opened + 1 :]
+        closing = "</primitive>" if end < opened else ""
+        cluster.cib = f"{cluster.cib[:end]}>{held}</meta_attributes>{closing}{rest}"
+        change = await change_of(cluster, STORAGE)
+        assert (change is None) is (resource == "web")
+    assert change is not None
+    await KIND.apply(cluster.world(), change)
+    assert await change_of(cluster, STORAGE) is None
+    assert await change_of(cluster, item()) is None
+
+
 async def test_what_somebody_else_made_stays(cluster: Cluster, pacemaker: Pacemaker) -> None:
     foreign = '<primitive id="by-hand" class="ocf" provider="heartbeat" type="Dummy"/>'
     cluster.cib = cluster.cib.replace("<resources/>", f"<resources>{foreign}</resources>")
