@@ -32,7 +32,10 @@ def bridges(wiring: Wiring) -> str:
     """Return ``ip -batch`` input that makes a bridge of each network, with the lab's and the BMCs' addresses."""
     lines = ["link set lo up"]
     for bridge in wiring.bridges.values():
-        lines.append(f"link add {bridge.name} type bridge stp_state 0 forward_delay 0 mcast_snooping 0")
+        # Without an address of its own a bridge takes one of its ports', and another one when that machine dies:
+        # the others would send to the dead one until ARP notices, and their fencing devices would not answer.
+        kind = "type bridge stp_state 0 forward_delay 0 mcast_snooping 0"
+        lines.append(f"link add {bridge.name} address {bridge.mac} {kind}")
         length = bridge.address.partition("/")[2]
         addresses = (bridge.address, *(f"{address}/{length}" for address in bridge.bmc_addresses))
         lines += [_address(address, bridge.name) for address in addresses]

@@ -83,6 +83,7 @@ class Bridge:
     name: str
     address: str
     bmc_addresses: tuple[str, ...]
+    mac: str
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,9 @@ def wire(topology: LabTopology) -> Wiring:
     """
     free = {name: _free_addresses(topology, name) for name in topology.networks}
     bridges = {
-        name: Bridge(f"net{index}", next(free[name]), tuple(_bmc_addresses(topology, name)))
+        name: Bridge(
+            f"net{index}", next(free[name]), tuple(_bmc_addresses(topology, name)), _mac(index, 0xFF, 0xFF)
+        )
         for index, name in enumerate(topology.networks)
     }
     numbers = {name: index for index, name in enumerate(topology.networks)}
@@ -125,8 +128,13 @@ def wire(topology: LabTopology) -> Wiring:
 
 
 def _interface(machine: int, index: int, network: str, address: str, numbers: Mapping[str, int]) -> Interface:
-    mac = f"02:75:73:{numbers[network]:02x}:{machine:02x}:{index:02x}"
+    mac = _mac(numbers[network], machine, index)
     return Interface(f"eth{index}", f"m{machine}e{index}", network, address, mac)
+
+
+def _mac(network: int, machine: int, index: int) -> str:
+    """Return a locally administered address (IEEE 802, second bit of the first octet)."""
+    return f"02:75:73:{network:02x}:{machine:02x}:{index:02x}"
 
 
 def _bmc_addresses(topology: LabTopology, network: str) -> Iterator[str]:

@@ -25,6 +25,13 @@ def test_the_switch_has_its_own_address_and_the_bmcs() -> None:
     assert lines.index("address add 10.1.0.254/24 dev net2") < lines.index("address add 10.1.0.1/24 dev net2")
 
 
+def test_a_network_keeps_its_hardware_address_whoever_is_plugged_in() -> None:
+    added = [line.split() for line in bridges(WIRING).splitlines() if " type bridge " in line]
+    macs = {words[words.index("address") + 1] for words in added}
+    assert len(macs) == len(WIRING.bridges)
+    assert not macs & {each.mac for interfaces in WIRING.interfaces.values() for each in interfaces}
+
+
 def test_a_cable_goes_into_the_bridge_of_its_network() -> None:
     lines = plug(WIRING.interfaces["two"], WIRING, 4711).splitlines()
     assert lines[0].startswith(f"link add {TWO} type veth peer name eth0 ")
