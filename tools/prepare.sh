@@ -35,7 +35,7 @@ prepare_environment() {
     fi
     .venv/bin/python -m pip --quiet --disable-pip-version-check install --require-hashes -r "$requirements" 2>&1 | grep -v '^WARNING: Location' || true
     .venv/bin/python -m pip --quiet --disable-pip-version-check install --no-deps --no-build-isolation --editable . 2>&1 | grep -v '^WARNING: Location' || true
-    .venv/bin/python -c 'import understudy'
+    .venv/bin/python -m compileall -q src
     rm -f .venv/stamp-*
     touch "$stamp"
     # What the tests need contains what the program needs.

@@ -1,6 +1,8 @@
 """The program: its commands, and what every one of them does with findings and interruption."""
 
 import asyncio
+import atexit
+import os
 import sys
 
 from cyclopts import App, CycloptsError
@@ -48,7 +50,15 @@ def _import_all() -> None:
 
 def main() -> None:
     """Run one command and leave with its exit status: 0 done, 1 failed, 2 bad input, 3 a change is pending."""
-    sys.exit(run(sys.argv[1:]))
+    status = run(sys.argv[1:])
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:
+        status = status or FAILED
+    atexit._run_exitfuncs()  # noqa: SLF001 - what asked to be called at the end is
+    # Python would now take down every object by itself, for half a second in which the user waits.
+    os._exit(status)
 
 
 def run(arguments: list[str]) -> int:

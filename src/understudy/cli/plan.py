@@ -13,7 +13,6 @@ from understudy.cli.reach import reach
 from understudy.cli.show_plan import show
 from understudy.findings import Finding, FindingsError, Place
 from understudy.plan.model import Plan
-from understudy.proof.report import brief, brief_json
 
 UNTOUCHED = "Nothing was touched; 'understudy apply' makes them."
 
@@ -52,7 +51,7 @@ async def plan(
     if save is not None:
         _save(made, save)
     if json:
-        proof = {} if planned.proof is None else {"proof": brief_json(planned.proof)}
+        proof = {} if planned.proof is None else {"proof": planned.proof.document}
         found = findings_json(planned.disagreements)
         print_json({"where": reached.where, **made.as_json(), "findings": found, **proof})
     else:
@@ -99,5 +98,5 @@ def print_plan(planned: Planned, where: str, nodes: int, *, end: str = UNTOUCHED
 
 def _print_proof(planned: Planned) -> None:
     if planned.proof is not None:
-        for line in brief(planned.proof):
+        for line in planned.proof.lines:
             out.print(Text(line))

@@ -3,8 +3,8 @@
 import asyncio
 from dataclasses import dataclass, replace
 
+from understudy.cli.carried_proof import CarriedProof, carried_proof
 from understudy.cli.inputs import Input
-from understudy.cli.proving import designed
 from understudy.design.consistency import layers_of
 from understudy.design.items import ClusterResources
 from understudy.design.make import Design
@@ -18,8 +18,6 @@ from understudy.plan.layers import observed_disagreements
 from understudy.plan.make import make_plan
 from understudy.plan.model import Plan
 from understudy.plan.observe import observe
-from understudy.proof.prove import prove
-from understudy.proof.result import Proof
 
 
 @dataclass(frozen=True)
@@ -29,14 +27,15 @@ class Planned:
     plan: Plan
     design: Design
     disagreements: tuple[Finding, ...] = ()
-    proof: Proof | None = None
+    proof: CarriedProof | None = None
 
 
 async def make(given: Input, world: World, *, proved: bool = False) -> Planned:
     """Observe, compare, and foretell what Pacemaker will do and what clients will notice; prove it meanwhile."""
     design = given.design()
     observations, proof = await asyncio.gather(
-        observe(world, design.items, KINDS), asyncio.to_thread(_proof, given) if proved else _none()
+        observe(world, design.items, KINDS),
+        asyncio.to_thread(carried_proof, given, design) if proved else _none(),
     )
     plan = make_plan(given.loaded.spec.cloud, design.items, observations, KINDS)
     actions = await foretell(world, plan.changes)
@@ -50,11 +49,6 @@ async def make(given: Input, world: World, *, proved: bool = False) -> Planned:
     live = seen.cib if seen else None
     found = observed_disagreements(cloud, layers_of(cloud, design), plan.changes, observations, live)
     return Planned(replace(plan, notes=tuple(notes), foreign=foreign), design, found, proof)
-
-
-def _proof(given: Input) -> Proof:
-    text, options = designed(given)
-    return prove(text, str(given.path), options)
 
 
 async def _none() -> None:

@@ -6,6 +6,7 @@ It speaks oslo.config's INI, and by its dialects MariaDB's option files and sysc
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from understudy.findings import Finding, FindingsError, Place
 from understudy.formats.dialects import DIALECTS, Dialect, DialectName, LineKind
@@ -45,7 +46,7 @@ class OptionFile:
 
     def __init__(self, text: str, dialect: DialectName = "oslo", file: str = "") -> None:
         self._dialect: Dialect = DIALECTS[dialect]
-        self._entries = list(_read(text, self._dialect, file))
+        self._entries = list(_read_once(text, dialect) or _read(text, self._dialect, file))
         self._newline = next((entry.end for entry in self._entries if entry.end), "\n")
 
     @property
@@ -210,6 +211,15 @@ def literal(value: str) -> str:
     """Return what to write so that oslo.config gives ``value`` and replaces no ``$name`` in it."""
     # A backslash in front of a dollar sign would be taken as an escape of it, so both spellings are needed.
     return value.replace("$", "\\$") if "\\$" in value else value.replace("$", "$$")
+
+
+@lru_cache(maxsize=16)
+def _read_once(text: str, dialect: DialectName) -> tuple[_Entry, ...]:
+    """Return the entries of a file that is good: the nodes of a cloud have the same files, of thousands of lines."""
+    try:
+        return tuple(_read(text, DIALECTS[dialect], ""))
+    except FindingsError:
+        return ()  # the caller's reading tells where
 
 
 def _read(text: str, dialect: Dialect, file: str) -> Iterator[_Entry]:

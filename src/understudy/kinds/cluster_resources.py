@@ -127,10 +127,10 @@ def _switched_off(cib: str) -> set[str]:
     Source: Pacemaker Explained, "Resource Meta-Attributes", target-role and is-managed.
     """
     off: set[str] = set()
-    for pair in load(cib).iterfind("configuration/resources//meta_attributes/nvpair"):
-        setting = (pair.get("name"), (pair.get("value") or "").lower())
-        if setting in {("target-role", "stopped"), ("is-managed", "false")}:
-            holder = pair.getparent().getparent()
+    for holder in load(cib).iterfind("configuration/resources//*[meta_attributes]"):
+        pairs = holder.iterfind("meta_attributes/nvpair")
+        settings = {(pair.get("name"), (pair.get("value") or "").lower()) for pair in pairs}
+        if settings & {("target-role", "stopped"), ("is-managed", "false")}:
             off |= {element.get("id", "") for element in holder.iter("primitive", "group", "clone")}
     return off
 

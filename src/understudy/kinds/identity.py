@@ -5,15 +5,18 @@ Source: Identity API v3 reference (users, projects, roles, services, endpoints).
 """
 
 import asyncio
+import logging
 import re
 import ssl
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from understudy.design.items import Endpoint, IdentityAccess, Item, ServiceUser
 from understudy.findings import Finding, FindingsError
+from understudy.hosts.parallel import all_of
 from understudy.kinds import pacemaker
 from understudy.kinds.common import Irreversible, expect, items_of
 from understudy.kinds.model import Change, Difference, World
@@ -29,16 +32,27 @@ LOGIN_SECONDS = 5
 """How long a look at Keystone tries to log in, in seconds; the wait factor stretches it."""
 """Tries after the first one, with pauses that double from half a second."""
 _NOTE = "keystone "
+logging.getLogger("keystoneauth").addHandler(logging.NullHandler())  # its tries are ours to tell of
 _FORWARDED = re.compile(r"https?://127\.0\.0\.1:\d+(?:/v3)?")
 """How an error names Keystone when it is reached over a forwarded port."""
 
 
-class IdentityApi:
-    """A session with Keystone as administrator, over a port that a node forwards."""
+@dataclass(frozen=True)
+class Grant:
+    """What a login was given: the ids of user and project, and those of the roles by their names."""
 
-    def __init__(self, session: "Session", endpoint: str) -> None:
+    user: str
+    project: str
+    roles: Mapping[str, str]
+
+
+class IdentityApi:
+    """A session with Keystone, over a port that a node forwards."""
+
+    def __init__(self, session: "Session", endpoint: str, grant: Grant) -> None:
         self._session = session
         self._endpoint = endpoint
+        self.grant = grant
 
     async def get(self, path: str) -> Any:  # noqa: ANN401 - JSON
         """Return the answer to a GET."""
@@ -70,14 +84,14 @@ class IdentityApi:
 
 
 async def connect(world: World, access: IdentityAccess) -> IdentityApi:
-    """Log in at Keystone; raises ``OSError`` or a keystoneauth error when it does not answer."""
+    """Log in at Keystone, once; raises ``OSError`` or a keystoneauth error when it does not answer."""
+    return await world.once(_NOTE + access.url, lambda: _log_in(world, access))
+
+
+async def _log_in(world: World, access: IdentityAccess) -> IdentityApi:
     from keystoneauth1.identity import V3Password  # noqa: PLC0415 - costs a third of a second
     from keystoneauth1.session import Session  # noqa: PLC0415
 
-    key = _NOTE + access.url
-    kept = world.notes.get(key)
-    if isinstance(kept, IdentityApi):
-        return kept
     url = urlsplit(access.url)
     port = await _forward(world, url.hostname or "", url.port or 5000)
     endpoint = f"{url.scheme}://127.0.0.1:{port}{url.path}"
@@ -93,16 +107,18 @@ async def connect(world: World, access: IdentityAccess) -> IdentityApi:
     session = Session(
         auth=login, timeout=REQUEST_SECONDS, session=_forwarded_session(access, url.hostname or "")
     )
-    await asyncio.to_thread(session.get_token)
-    api = IdentityApi(session, endpoint)
-    world.notes[key] = api
-    return api
+    given = await asyncio.to_thread(login.get_access, session)
+    roles = dict(zip(given.role_names or (), given.role_ids or (), strict=True))
+    return IdentityApi(session, endpoint, Grant(given.user_id or "", given.project_id or "", roles))
 
 
 def _forwarded_session(access: IdentityAccess, host: str) -> "requests.Session":
     """Return what sends requests over a forwarded port: a certificate is to be that of the host behind the port."""
     import requests  # noqa: PLC0415 - comes with keystoneauth, and takes as long
 
+    session = requests.Session()
+    if not access.url.startswith("https:"):
+        return session  # loading the machine's authorities takes a tenth of a second
     context = ssl.create_default_context(cadata=access.authority or None)
     context.check_hostname = False  # the name is compared by urllib3, for it is not that of the connection
 
@@ -113,7 +129,6 @@ def _forwarded_session(access: IdentityAccess, host: str) -> "requests.Session":
         def cert_verify(self, *_: object) -> None:
             """Leave to the context which authorities count."""
 
-    session = requests.Session()
     session.mount("https://", Forwarded())
     return session
 
@@ -148,16 +163,19 @@ async def _reach(
             await asyncio.sleep(0.5)
 
 
-async def _collections(
-    world: World, access: IdentityAccess, names: Sequence[str]
-) -> dict[str, list[Any]] | str:
-    """Return whole collections of Keystone; a text when it does not answer because the cluster has none yet."""
-    seen = await pacemaker.view(world)
-    if seen is None or not any(state.resource.startswith("keystone") for state in seen.resources):
-        return "not known yet"
+async def _collections(world: World, access: IdentityAccess, names: Sequence[str]) -> dict[str, list[Any]]:
+    """Return whole collections of Keystone."""
     api = await _reach(world, access, LOGIN_SECONDS)
     answers = await asyncio.gather(*(api.get(f"/{name}") for name in names))
     return {name: answer[name] for name, answer in zip(names, answers, strict=True)}
+
+
+async def _is_there(world: World) -> bool:
+    """Tell whether the cluster runs a Keystone, or may do so: one that does not answer is told, not waited for."""
+    loading = asyncio.create_task(asyncio.to_thread(import_module, "keystoneauth1.identity"))
+    seen = await pacemaker.view(world)
+    await loading
+    return seen is not None and any(state.resource.startswith("keystone") for state in seen.resources)
 
 
 class ServiceUserKind(Irreversible):
@@ -170,36 +188,38 @@ class ServiceUserKind(Irreversible):
         wanted = items_of(items, ServiceUser)
         if not wanted:
             return {}
-        found = await _collections(world, wanted[0].access, ("users", "projects", "roles"))
-        if isinstance(found, str):
+        if not await _is_there(world):
             return {item.key: {"known": False} for item in wanted}
-        states = await asyncio.gather(*(self._state(world, item, found) for item in wanted))
-        return {item.key: state for item, state in zip(wanted, states, strict=True)}
+        grants = await all_of(self._grant(world, item) for item in wanted)
+        # A login tells of user, project and roles; only without one are they looked for, which takes longer.
+        found = {}
+        if None in grants:
+            found = await _collections(world, wanted[0].access, ("users", "projects", "roles"))
+        return {item.key: self._state(item, grant, found) for item, grant in zip(wanted, grants, strict=True)}
 
-    async def _state(self, world: World, item: ServiceUser, found: Mapping[str, list[Any]]) -> dict[str, Any]:
+    def _state(
+        self, item: ServiceUser, grant: Grant | None, found: Mapping[str, list[Any]]
+    ) -> dict[str, object]:
+        if grant is not None:
+            ids = {"user": grant.user, "project": grant.project, "role": grant.roles[item.role]}
+            return {"known": True, **ids, "works": True}
         user = _named(found["users"], item.name)
         project = _named(found["projects"], item.project)
         role = _named(found["roles"], item.role)
-        return {
-            "known": True,
-            "user": user,
-            "project": project,
-            "role": role,
-            "works": bool(user and project) and await self._works(world, item),
-        }
+        return {"known": True, "user": user, "project": project, "role": role, "works": False}
 
-    async def _works(self, world: World, item: ServiceUser) -> bool:
-        """Tell whether the user can log in to the project, which needs the right password and a role in it."""
+    async def _grant(self, world: World, item: ServiceUser) -> Grant | None:
+        """Log in as the user, which needs the right password; None where that, the project or the role is missing."""
         from keystoneauth1.exceptions import Unauthorized  # noqa: PLC0415
 
         access = replace(item.access, user=item.name, project=item.project, password=item.password)
         own = World(world.hosts, world.wait_factor, {})
         own.notes.update({key: value for key, value in world.notes.items() if not key.startswith(_NOTE)})
         try:
-            await _reach(own, access, LOGIN_SECONDS, (Unauthorized,))
+            grant = (await _reach(own, access, LOGIN_SECONDS, (Unauthorized,))).grant
         except Unauthorized:
-            return False
-        return True
+            return None
+        return grant if item.role in grant.roles else None
 
     def compare(self, item: Item, observed: object) -> Change | None:
         """Return what is missing or different."""
@@ -246,9 +266,9 @@ class EndpointKind(Irreversible):
         wanted = items_of(items, Endpoint)
         if not wanted:
             return {}
-        found = await _collections(world, wanted[0].access, ("services", "endpoints"))
-        if isinstance(found, str):
+        if not await _is_there(world):
             return {item.key: {"known": False} for item in wanted}
+        found = await _collections(world, wanted[0].access, ("services", "endpoints"))
         return {item.key: _endpoint_state(item, found) for item in wanted}
 
     def compare(self, item: Item, observed: object) -> Change | None:

@@ -1,13 +1,16 @@
 """What every kind of managed thing offers, and what a change is."""
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from understudy.design.items import Item
 from understudy.findings import Finding, FindingsError
 from understudy.hosts.model import Host
 from understudy.hosts.remote import Node
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -41,8 +44,8 @@ class World:
     hosts: Mapping[str, Host]
     wait_factor: float = 1.0
     """Scales every stated limit of waiting, for slow machines."""
-    notes: dict[str, object] = field(default_factory=dict)
-    """Answers shared between kinds within one observation, such as where a resource runs."""
+    notes: dict[str, "asyncio.Future[Any]"] = field(default_factory=dict)
+    """Answers shared between kinds within one observation, such as where a resource runs; see ``once``."""
     _nodes: dict[str, Node] = field(default_factory=dict, repr=False)
 
     def node(self, name: str) -> Node:
@@ -50,6 +53,23 @@ class World:
         if name not in self.hosts:
             raise FindingsError([Finding("host-unknown", values={"node": name}, subject=name)], exit_status=1)
         return self._nodes.setdefault(name, Node(self.hosts[name], self.wait_factor))
+
+    async def once(self, key: str, ask: Callable[[], Awaitable[T]]) -> T:
+        """Return the answer under a key, asked for by the first who wants it; a failure is not kept."""
+        if key not in self.notes:
+            self.notes[key] = asyncio.ensure_future(ask())
+        asked: asyncio.Future[T] = self.notes[key]
+        try:
+            # Who gives up waiting must not take the answer from the others.
+            return await asyncio.shield(asked)
+        finally:
+            if self.notes.get(key) is asked and asked.done() and (asked.cancelled() or asked.exception()):
+                del self.notes[key]
+
+    def note(self, key: str, answer: object) -> None:
+        """Keep an answer that was come by otherwise."""
+        self.notes[key] = asyncio.get_running_loop().create_future()
+        self.notes[key].set_result(answer)
 
     def afresh(self) -> "World":
         """Return the same world without what was noted of it."""

@@ -60,13 +60,15 @@ class ClusterView:
 
 async def view(world: World, *, fresh: bool = False) -> ClusterView | None:
     """Return the cluster as the first node sees it that is in one; None when no node is."""
-    if fresh or _VIEW not in world.notes:
-        views = await asyncio.gather(*(_view_of(host) for host in world.hosts.values()))
-        found = [one for one in views if one is not None]
-        found.sort(key=lambda one: (not one.quorate, -len(one.online)))
-        world.notes[_VIEW] = found[0] if found else None
-    kept = world.notes[_VIEW]
-    return kept if isinstance(kept, ClusterView) else None
+    if fresh:
+        forget(world)
+    return await world.once(_VIEW, lambda: _best_view(world.hosts.values()))
+
+
+async def _best_view(hosts: Collection[Host]) -> ClusterView | None:
+    views = await asyncio.gather(*(_view_of(host) for host in hosts))
+    found = [one for one in views if one is not None]
+    return min(found, key=lambda one: (not one.quorate, -len(one.online)), default=None)
 
 
 async def _watched(world: World, asked: str | None) -> ClusterView | None:
@@ -74,7 +76,7 @@ async def _watched(world: World, asked: str | None) -> ClusterView | None:
     seen = await _view_of(world.hosts[asked]) if asked else None
     if seen is None or not seen.quorate:
         return await view(world, fresh=True)
-    world.notes[_VIEW] = seen
+    world.note(_VIEW, seen)
     return seen
 
 

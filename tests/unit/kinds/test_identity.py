@@ -10,7 +10,7 @@ from tests.unit.kinds.conftest import Cluster
 from understudy.design.items import Endpoint, IdentityAccess, Item, ServiceUser
 from understudy.findings import FindingsError, message_for
 from understudy.kinds import identity
-from understudy.kinds.identity import EndpointKind, IdentityApi, ServiceUserKind
+from understudy.kinds.identity import EndpointKind, Grant, IdentityApi, ServiceUserKind
 from understudy.kinds.model import Change, World
 from understudy.secret import Secret
 
@@ -76,7 +76,26 @@ class Keystone(IdentityApi):
             raise ConnectFailure("Unable to establish connection to http://127.0.0.1:1234/v3")
         if self.passwords.get(access.user) != access.password.reveal():
             raise Unauthorized("401")
-        return self
+        return LoggedIn(self, access)
+
+
+class LoggedIn(IdentityApi):
+    """A login, which tells of the user's own project and roles."""
+
+    def __init__(self, keystone: Keystone, access: IdentityAccess) -> None:
+        self.get = keystone.get  # type: ignore[method-assign]
+        self.send = keystone.send  # type: ignore[method-assign]
+        named = {
+            kind: {each["name"]: each["id"] for each in keystone.held[kind]}
+            for kind in ("users", "projects", "roles")
+        }
+        user, project = named["users"].get(access.user, ""), named["projects"].get(access.project, "")
+        roles = {
+            name: role
+            for name, role in named["roles"].items()
+            if f"/projects/{project}/users/{user}/roles/{role}" in keystone.assigned
+        }
+        self.grant = Grant(user, project, roles)
 
 
 @pytest.fixture
@@ -146,6 +165,16 @@ async def test_a_user_is_made_or_put_right(
     assert keystone.passwords["glance"] == "right"
     assert len(keystone.assigned) == 1
     assert [each["name"] for each in keystone.held["roles"]] == ["admin"]
+
+
+async def test_a_user_that_logs_in_without_its_role_is_given_the_role(
+    cluster: Cluster, keystone: Keystone
+) -> None:
+    await make_true(cluster, USER)
+    keystone.assigned.clear()
+    change = await make_true(cluster, USER)
+    assert [line.name for line in change.differences] == ["login of glance"]
+    assert len(keystone.assigned) == 1
 
 
 async def test_a_keystone_that_goes_down_while_a_password_is_tried_is_told(

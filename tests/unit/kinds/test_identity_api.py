@@ -6,7 +6,7 @@ import pytest
 from keystoneauth1.exceptions import ConnectFailure, Forbidden
 
 from understudy.findings import FindingsError, message_for
-from understudy.kinds.identity import CONNECT_RETRIES, IdentityApi
+from understudy.kinds.identity import CONNECT_RETRIES, Grant, IdentityApi
 
 
 class Session:
@@ -25,7 +25,7 @@ class Session:
 async def test_a_request_that_fails(error: Exception) -> None:
     session = Session(error)
     with pytest.raises(FindingsError) as caught:
-        await IdentityApi(cast("Any", session), "http://127.0.0.1:5000/v3").get("/users")
+        await IdentityApi(cast("Any", session), "http://127.0.0.1:5000/v3", Grant("", "", {})).get("/users")
     (finding,) = caught.value.findings
     assert finding.code == "keystone-request-failed"
     assert caught.value.exit_status == 1
