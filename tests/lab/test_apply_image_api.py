@@ -142,7 +142,7 @@ def test_a_changed_option_takes_effect_through_pacemaker_and_what_is_foreign_sta
 
 def test_an_option_edited_by_hand_is_shown_and_put_right(site: Site) -> None:
     node = site.idle_node()
-    site.on(node, f"chmod 604 {OPTIONS}; sed -i 's/^workers = 1$/workers = 7/' {OPTIONS}")
+    site.on(node, f"chmod 644 {OPTIONS}; sed -i 's/^workers = 1$/workers = 7/' {OPTIONS}")
     changes = site.document("plan")["changes"]
     assert [change["key"] for change in changes] == [f"options {node} {OPTIONS}"]
     (line,) = changes[0]["differences"]
@@ -152,7 +152,7 @@ def test_an_option_edited_by_hand_is_shown_and_put_right(site: Site) -> None:
         "workers",
         "=",
         "1",
-        "604",
+        "644",
     ]
     assert "workers = 7" in site.on(node, f"cat {OPTIONS}.understudy-before")
     assert site.understudy("plan", "--exit-code").returncode == 0
