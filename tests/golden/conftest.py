@@ -2,10 +2,13 @@
 
 import subprocess
 from collections.abc import Callable
+from importlib import resources
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
+from understudy.agents import deployment
 from understudy.lab.image import ensure_image, recipe_for
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -31,4 +34,21 @@ def tools(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Run]:
             [*command, *environment, *argv], capture_output=True, text=True, timeout=180, check=False
         )
 
+    return folder, run
+
+
+@pytest.fixture(scope="session")
+def with_agents(tools: tuple[Path, Run]) -> tuple[Path, Run]:
+    """Put every agent of ours where the tools look for agents."""
+    folder, run = tools
+    data = {}
+    for source in (resources.files("understudy.catalog") / "services").iterdir():
+        entry = YAML(typ="safe").load(source.read_text(encoding="utf-8"))
+        if entry.get("agent"):
+            data[source.name.removesuffix(".yaml")] = entry["agent"]
+    for file in deployment(data):
+        path = folder / "agents" / file.path.lstrip("/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(file.content, encoding="utf-8")
+        path.chmod(file.mode)
     return folder, run

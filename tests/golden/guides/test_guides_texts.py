@@ -2,14 +2,11 @@
 
 import subprocess
 from collections.abc import Callable
-from importlib import resources
 from pathlib import Path
 
 import pytest
 from lxml import etree
-from ruamel.yaml import YAML
 
-from understudy.agents import deployment
 from understudy.formats import cib, crmsh
 from understudy.formats.cluster import ClusterConfiguration, Node
 
@@ -28,23 +25,6 @@ GROUPS = {
     "g_rabbitmq": ["p_ip_rabbitmq", "p_fs_rabbitmq", "p_rabbitmq"],
 }
 WITH_AGENTS = "cp -r /mnt/agents/. / && export CIB_file=/mnt/cib.xml && "
-
-
-@pytest.fixture(scope="module")
-def with_agents(tools: Tools) -> Tools:
-    """Put every agent of ours where the tools look for agents."""
-    folder, run = tools
-    data = {}
-    for source in (resources.files("understudy.catalog") / "services").iterdir():
-        entry = YAML(typ="safe").load(source.read_text(encoding="utf-8"))
-        if entry.get("agent"):
-            data[source.name.removesuffix(".yaml")] = entry["agent"]
-    for file in deployment(data):
-        path = folder / "agents" / file.path.lstrip("/")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(file.content, encoding="utf-8")
-        path.chmod(file.mode)
-    return folder, run
 
 
 def empty(folder: Path, *names: str) -> None:
