@@ -18,6 +18,8 @@ from ruamel.yaml import YAML
 from understudy.agents import AGENTS, DATA, OCF_ROOT, deployment
 from understudy.agents.model import AgentData
 from understudy.agents.understudy_agent.metadata import DEFAULT_TIMEOUTS
+from understudy.cli.inputs import read_input
+from understudy.formats.cluster import primitives_of
 
 HERE = Path(__file__).parent
 SERVICES = HERE.parents[1] / "src/understudy/catalog/services"
@@ -183,3 +185,14 @@ def test_monitor_imports_little(ocf_root: Path) -> None:
         "signal",
     }
     assert not heavy & imported
+
+
+@pytest.mark.parametrize(
+    "spec", sorted((HERE.parents[1] / "examples").glob("*.yaml")), ids=lambda spec: spec.stem
+)
+def test_the_examples_give_agents_only_parameters_that_they_have(ocf_root: Path, spec: Path) -> None:
+    design = read_input(spec, with_secrets=False).design().cluster
+    for primitive in (one for resource in design.resources for one in primitives_of(resource)):
+        name = primitive.agent.removeprefix("ocf:openstack:")
+        if name in NAMES:
+            assert set(primitive.parameters) <= set(parameters(metadata(ocf_root, name))), primitive.id

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from understudy.agents import deployment
+from understudy.agents import address_agent, deployment
 from understudy.lab.image import ensure_image, recipe_for
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -46,7 +46,7 @@ def with_agents(tools: tuple[Path, Run]) -> tuple[Path, Run]:
         entry = YAML(typ="safe").load(source.read_text(encoding="utf-8"))
         if entry.get("agent"):
             data[source.name.removesuffix(".yaml")] = entry["agent"]
-    for file in deployment(data):
+    for file in (address_agent(), *deployment(data)):
         path = folder / "agents" / file.path.lstrip("/")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(file.content, encoding="utf-8")

@@ -117,7 +117,7 @@ def test_a_killed_api_stops_no_other_and_fails_nobody_who_tries_twice(
     node = site.where("ip-api-public")
     others = {name: pids(site, name) for name in ("[h]aproxy", "[c]inder-api", "[n]ova-scheduler")}
     before = site.placement()
-    killed = site.on(node, f"cat /run/resource-agents/{service}.pid").strip()
+    killed = site.on(node, f"head -n 1 /run/resource-agents/{service}.pid").strip()
     site.on(node, f"kill -KILL {killed}")
     type_ = BALANCED[service]
     until = time.monotonic() + 8
@@ -129,7 +129,7 @@ def test_a_killed_api_stops_no_other_and_fails_nobody_who_tries_twice(
     site.settle()
     assert site.placement() == before
     assert {name: pids(site, name) for name in ("[h]aproxy", "[c]inder-api", "[n]ova-scheduler")} == others
-    assert site.on(node, f"cat /run/resource-agents/{service}.pid").strip() != killed
+    assert site.on(node, f"head -n 1 /run/resource-agents/{service}.pid").strip() != killed
 
 
 def test_an_address_that_moves_restarts_nothing_and_resets_old_connections(

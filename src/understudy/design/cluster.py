@@ -239,7 +239,7 @@ def _service(context: ServiceContext) -> Primitive:
         for parameter in context.cloud.select(entry.resource.parameters)
         if context.holds(parameter.when)
     }
-    if entry.resource.agent.startswith("ocf:openstack:"):
+    if entry.resource.agent.startswith("ocf:openstack:") and entry.agent.get("launch"):
         parameters |= _for_our_agents(context)
     return Primitive(
         id=entry.name,
@@ -262,7 +262,7 @@ def _service(context: ServiceContext) -> Primitive:
 
 
 def _for_our_agents(context: ServiceContext) -> dict[str, str]:
-    """Return what our own agents are told besides: to report deaths at once, and which addresses wait for health."""
+    """Return what our agents of daemons are told besides: to report deaths, and which addresses wait for health."""
     parameters = {"config_digest": context.digest} if context.digest else {}
     if context.cloud.preset.watch:
         parameters["watch"] = "true"
