@@ -1,4 +1,7 @@
-"""The whole control plane on the real OpenStack: what each fault does to its users, and what it must not touch."""
+"""The whole control plane on the real OpenStack: what each fault does to its users, and what it must not touch.
+
+Bringing it up on two cores takes minutes, so that it runs on request.
+"""
 
 import os
 import re
@@ -14,7 +17,7 @@ from tests.lab.cluster import Site, make_site, taken_down
 
 from understudy.lab.client import CLIENT, in_network_of
 
-pytestmark = [pytest.mark.root, pytest.mark.lab]
+pytestmark = [pytest.mark.root, pytest.mark.lab, pytest.mark.long]
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "control-plane.yaml"
 API, API_INSIDE = "198.51.100.103", "10.91.42.103"

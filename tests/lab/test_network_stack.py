@@ -1,11 +1,9 @@
 """What a tenant has before, during and after each fault of the network stack, on the real Neutron under Pacemaker.
 
 The tenant's machine is a stand-in (a namespace with a port bound as an instance's), and so is the metadata service of
-the Compute API. A lab of its own and many faults take a quarter of an hour, so that it runs on request:
-``UNDERSTUDY_NETWORK_STACK=1 ./test tests/lab/test_network_stack.py``.
+the Compute API. A lab of its own and many faults take a quarter of an hour, so that it runs on request.
 """
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,14 +11,7 @@ import pytest
 from benchmarks.network_stack import NAME, STRIKES, Site, example_text, site_of, strike, take_guides_way
 from tests.lab.conftest import run
 
-pytestmark = [
-    pytest.mark.root,
-    pytest.mark.lab,
-    pytest.mark.skipif(
-        not os.environ.get("UNDERSTUDY_NETWORK_STACK"),
-        reason="UNDERSTUDY_NETWORK_STACK=1 runs it: 15 minutes",
-    ),
-]
+pytestmark = [pytest.mark.root, pytest.mark.lab, pytest.mark.long]
 KEPT_SECONDS = 1.0
 """No more than this may be missing where the data plane is kept; a packet may be lost on a busy machine."""
 
