@@ -61,11 +61,16 @@ def client(site: Site) -> CloudClient:
     return CloudClient(site.lab, f"http://{API}:5000/v3", password)
 
 
-def pids(site: Site, pattern: str) -> dict[str, str]:
-    """Return the processes of each node whose command line matches."""
+def masters(site: Site, *services: str) -> dict[str, dict[str, str]]:
+    """Return the main process of each service on each node: workers come and go."""
     return {
-        node: site.on(node, f"pgrep --full '{pattern}' | sort | tr '\\n' ' '").strip() for node in site.nodes
+        service: {node: site.on(node, f"head -n 1 {pid_file(service)}").strip() for node in site.nodes}
+        for service in services
     }
+
+
+def pid_file(service: str) -> str:
+    return "/run/haproxy-understudy.pid" if service == "haproxy" else f"/run/resource-agents/{service}.pid"
 
 
 @contextmanager
@@ -118,9 +123,10 @@ def test_a_killed_api_stops_no_other_and_fails_nobody_who_tries_twice(
     site: Site, client: CloudClient, service: str
 ) -> None:
     node = site.where("ip-api-public")
-    others = {name: pids(site, name) for name in ("[h]aproxy", "[c]inder-api", "[n]ova-scheduler")}
+    beside = ("haproxy", "cinder-api", "nova-scheduler")
+    others = masters(site, *beside)
     before = site.placement()
-    killed = site.on(node, f"head -n 1 /run/resource-agents/{service}.pid").strip()
+    killed = site.on(node, f"head -n 1 {pid_file(service)}").strip()
     site.on(node, f"kill -KILL {killed}")
     type_ = BALANCED[service]
     until = time.monotonic() + 8
@@ -131,14 +137,15 @@ def test_a_killed_api_stops_no_other_and_fails_nobody_who_tries_twice(
             client.call(type_, "GET", ASKED[type_])
     site.settle()
     assert site.placement() == before
-    assert {name: pids(site, name) for name in ("[h]aproxy", "[c]inder-api", "[n]ova-scheduler")} == others
-    assert site.on(node, f"head -n 1 /run/resource-agents/{service}.pid").strip() != killed
+    assert masters(site, *beside) == others
+    assert site.on(node, f"head -n 1 {pid_file(service)}").strip() != killed
 
 
 def test_an_address_that_moves_restarts_nothing_and_resets_old_connections(
     site: Site, client: CloudClient
 ) -> None:
-    before = {name: pids(site, name) for name in ("[h]aproxy", "[n]eutron-server", "[k]eystone")}
+    services = ("haproxy", "neutron-server", "keystone")
+    before = masters(site, *services)
     held = in_network_of(site.lab.pid_of(CLIENT), lambda: socket.create_connection((API, 9696), 5))
     held.sendall(b"GET / HTTP/1.1\r\nHost: cloud\r\nConnection: keep-alive\r\n\r\n")
     assert held.recv(65536).startswith(b"HTTP/1.1 ")
@@ -149,7 +156,7 @@ def test_an_address_that_moves_restarts_nothing_and_resets_old_connections(
         assert time.monotonic() - begun < 5
         assert site.where("ip-api-public") != left
         assert client.patiently("network", "GET", ASKED["network"])
-        assert {name: pids(site, name) for name in before} == before
+        assert masters(site, *services) == before
 
 
 def _use_until_it_breaks(held: socket.socket) -> None:
@@ -166,8 +173,8 @@ def _use_until_it_breaks(held: socket.socket) -> None:
 def test_a_database_or_broker_that_moves_restarts_no_api(
     site: Site, client: CloudClient, resource: str, address: str
 ) -> None:
-    names = ("[n]eutron-server", "[n]ova-api", "[c]inder-scheduler", "[h]aproxy")
-    before = {name: pids(site, name) for name in names}
+    services = ("neutron-server", "nova-api", "cinder-scheduler", "haproxy")
+    before = masters(site, *services)
     made = f"before {resource} moved"
     client.volume(made)
     with banned(site, resource) as left:
@@ -176,7 +183,7 @@ def test_a_database_or_broker_that_moves_restarts_no_api(
         client.volume(f"after {resource} moved")
         client.network(f"after {resource} moved")
         assert made in client.names()["volumes"]
-    assert {name: pids(site, name) for name in names} == before
+    assert masters(site, *services) == before
 
 
 def test_everything_survives_the_power_loss_of_the_node_that_served(site: Site, client: CloudClient) -> None:
@@ -185,7 +192,7 @@ def test_everything_survives_the_power_loss_of_the_node_that_served(site: Site, 
         make("before")
     victim = site.where("ip-api-public")
     survivors = [node for node in site.nodes if node != victim]
-    haproxies = pids(site, "[h]aproxy")
+    haproxies = masters(site, "haproxy")["haproxy"]
     begun = time.time()
     site.lab.crash(victim)
     for make in made.values():
@@ -193,7 +200,7 @@ def test_everything_survives_the_power_loss_of_the_node_that_served(site: Site, 
     site.settle(lambda now: bool(now["healthy"]) and _fenced(site, victim, begun))
     names = client.names()
     assert all({"before", "after"} <= names[kind] for kind in made)
-    now = pids(site, "[h]aproxy")
+    now = masters(site, "haproxy")["haproxy"]
     assert {node: now[node] for node in survivors} == {node: haproxies[node] for node in survivors}
     # cinder-volume may run once only; every address and whatever hangs on storage left the node for good.
     alone = re.compile(r"ip-|fs-|mariadb|rabbitmq|glance-api|cinder-volume")
