@@ -134,6 +134,8 @@ class AgentData(Model):
     """By name; the first one is the default. None: there is no daemon, the resource stands for what others leave."""
     listen: Listen | None = None
     serving: Serving | None = None
+    speaks: Literal["", "amqp"] = ""
+    """The protocol of a service with an address that is not asked over HTTP: a message broker's AMQP, 0-10 or 1.0."""
     api: Api | None = None
     dependencies: Dependencies = Dependencies()
     connected: bool = False
@@ -154,8 +156,8 @@ class AgentData(Model):
             raise ValueError("there is no way to launch it")
         if self.launch and not (self.user and self.config):
             raise ValueError("a service that is launched has a user and an option file")
-        if bool(self.listen) != bool(self.serving):
-            raise ValueError("listen and serving go together")
+        if bool(self.listen) != bool(self.serving or self.speaks) or (self.serving and self.speaks):
+            raise ValueError("listen goes together with either serving or speaks")
         if self.connected and (self.listen or not self.dependencies.messaging):
             raise ValueError("connected is for a service with a message broker and without an address")
         return self

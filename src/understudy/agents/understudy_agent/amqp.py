@@ -1,7 +1,8 @@
-"""Asking a message broker whether it serves: a whole login, and a polite good-bye.
+"""Asking a message broker whether it serves.
 
-A broker that is left in the middle of a login writes a warning each time. (AMQP 0-9-1, class connection; of AMQP 1.0
-the header is exchanged only.)
+RabbitMQ (AMQP 0-9-1, class connection) is asked for a whole login, with a polite good-bye: it writes a warning each
+time that it is left in the middle of one. A broker that speaks AMQP 0-10 or 1.0 has to begin a login (0-10, control
+connection.start; 1.0, performative sasl-mechanisms).
 """
 
 from __future__ import annotations
@@ -15,7 +16,11 @@ if TYPE_CHECKING:
     from .ocf import Deadline
 
 HEADER_0_9_1 = b"AMQP\0\0\x09\x01"
+HEADER_0_10 = b"AMQP\1\1\0\x0a"
 HEADER_1_0 = b"AMQP\3\1\0\0"
+"""That of SASL, which comes before AMQP 1.0 itself."""
+PREFIX = b"AMQP"
+HEADER_SIZE = 8
 FRAME_END = b"\xce"
 METHOD = 1
 MAX_FRAME = 1 << 20
@@ -24,14 +29,47 @@ START, START_OK, TUNE, TUNE_OK, OPEN, OPEN_OK, CLOSE, CLOSE_OK = (
 )
 
 
+def greet(host: str, port: int, deadline: Deadline, *, secure: bool = False) -> None:
+    """Have a broker of AMQP 0-10 or 1.0 begin a login; raise NoAnswer where it does neither.
+
+    One that does not speak the version that it is asked for answers with its own or just closes.
+    """
+    try:
+        _begin(host, port, HEADER_0_10, deadline, secure=secure)
+    except NoAnswer as trouble:
+        if trouble.kind != "broken":
+            raise
+        _begin(host, port, HEADER_1_0, deadline, secure=secure)
+
+
+def _begin(host: str, port: int, header: bytes, deadline: Deadline, *, secure: bool) -> None:
+    with Connection(host, port, deadline) as connection:
+        if secure:
+            connection.secure()
+        connection.send(header)
+        answer = connection.receive_exactly(HEADER_SIZE)
+        if answer != header:
+            trouble = "speaks another version of AMQP" if answer[:4] == PREFIX else "does not speak AMQP"
+            raise NoAnswer("broken", f"{connection.name} {trouble}")
+        # A frame of 0-10: flags, type (0 control), ..., in the payload class and control; of 1.0: size, offset, type
+        # (1 SASL).
+        frame = connection.receive_exactly(14 if header == HEADER_0_10 else 8)
+        begun = frame[1:2] + frame[12:] == b"\0\1\1" if header == HEADER_0_10 else frame[5] == 1
+        if not begun:
+            raise NoAnswer("broken", f"{connection.name} does not begin a login")
+
+
 def ask(url: Url, deadline: Deadline, *, secure: bool) -> None:
     """Log in to the broker at the URL as the service does; raise NoAnswer where that does not work."""
+    if url.scheme == "qpid":
+        greet(url.host, url.port, deadline, secure=secure)
+        return
     with Connection(url.host, url.port, deadline) as connection:
         if secure:
             connection.secure()
         if url.scheme == "amqp":
             connection.send(HEADER_1_0)
-            if connection.receive_exactly(4) != b"AMQP":
+            if connection.receive_exactly(4) != PREFIX:
                 raise NoAnswer("broken", f"{connection.name} does not speak AMQP")
             return
         connection.send(HEADER_0_9_1)

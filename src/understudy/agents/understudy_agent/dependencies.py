@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
+    from .config import Configuration
     from .ocf import Deadline
     from .service import Service
 
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 
 AMQP_PORT, AMQPS_PORT = 5672, 5671
 AMQP_SCHEMES = ("rabbit", "kombu", "amqp", "qpid")
-FORMER_BROKER_OPTIONS = ("rabbit_hosts", "rabbit_host", "qpid_hosts", "qpid_hostname")
+FORMER_BROKERS = {"rabbit": ("rabbit_hosts", "rabbit_host"), "qpid": ("qpid_hosts", "qpid_hostname")}
+"""The options for a broker that were there before ``transport_url``, by its scheme."""
 LONGEST_CHECK = 5.0
 
 
@@ -70,14 +72,18 @@ def brokers(service: Service) -> list[Url]:
     rest, _, query = rest.partition("?")
     addresses, slash, host = rest.partition("/")
     if not addresses:
-        scheme = "rabbit"
-        addresses = next(filter(None, (options.get("DEFAULT", name) for name in FORMER_BROKER_OPTIONS)), "")
+        scheme, addresses = _former_broker(options)
     if scheme not in AMQP_SCHEMES or not addresses:
         return []
     secure = (
         options.is_true("oslo_messaging_rabbit", "ssl") or "ssl=1" in query or "ssl=true" in query.lower()
     )
-    former = options.get("DEFAULT", "rabbit_port")
+    if scheme == "qpid":
+        secure = (
+            options.get("oslo_messaging_qpid", "qpid_protocol", options.get("DEFAULT", "qpid_protocol"))
+            == "ssl"
+        )
+    former = options.get("DEFAULT", f"{scheme}_port")
     usual = int(former) if former.isdigit() else AMQPS_PORT if secure else AMQP_PORT
     found = []
     for address in addresses.split(","):
@@ -86,6 +92,18 @@ def brokers(service: Service) -> list[Url]:
         url.port = service.integer("amqp_server_port", url.port or usual)
         found.append(url)
     return found
+
+
+def _former_broker(options: Configuration) -> tuple[str, str]:
+    """Return scheme and addresses of the broker that is named by the options from before ``transport_url``."""
+    # What names no driver means RabbitMQ, even where options for Qpid are left over.
+    backend = options.get("DEFAULT", "rpc_backend")
+    schemes = [scheme for scheme in FORMER_BROKERS if scheme in backend] or list(FORMER_BROKERS)
+    for scheme in schemes:
+        for name in FORMER_BROKERS[scheme]:
+            if options.get("DEFAULT", name):
+                return scheme, options.get("DEFAULT", name)
+    return "", ""
 
 
 def _messaging(service: Service) -> Iterator[Check]:

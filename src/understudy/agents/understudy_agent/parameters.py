@@ -143,6 +143,8 @@ def described(service: Service) -> dict[str, tuple[str, str]]:
     found = dict(COMMON) if service.modes else {}
     if service.listens:
         found.update(ADDRESS)
+        if "serving" not in service.data:
+            del found["url"]
         found.update(WATCHED)
     if any("uwsgi_ini" in "".join(mode["arguments"]) for mode in service.modes.values()):
         found.update(UWSGI)

@@ -108,7 +108,10 @@ class Identity:
         named = any(_mentions(argument, path) for argument in arguments)
         if named or path != self._service.default(parameter):
             return named
-        return not any("--config-file" in argument or "--ini" in argument for argument in arguments)
+        return not any(
+            "--config-file" in argument or "--ini" in argument or argument.partition("=")[0] == "--config"
+            for argument in arguments
+        )
 
     def here(self, pid: int) -> bool:
         """Return whether a process is of this pid namespace, not of a container."""

@@ -50,16 +50,26 @@ def answers(service: Service, deadline: Deadline) -> tuple[str, bool]:
     if not net.is_local(host):
         # The address is on another node, so that asking it would ask the copy there.
         return "" if net.listeners(host, port) else f"{name} does not listen", False
-    serving = service.data["serving"]
     try:
-        answer = http.ask(target, serving["path"], deadline)
+        trouble = _asked(service, target, deadline)
     except net.NoAnswer as error:
         texts = {"refused": "does not listen", "silent": "accepts connections but does not answer in time"}
         waits = error.kind in ("silent", "unreachable")
         return f"{name} {texts.get(error.kind, 'gives no answer: ' + error.text)}", waits
-    if answer.status not in serving["accept"]:
-        return f"{name} answers {answer.status} to GET {serving['path']}", False
-    return "", False
+    return f"{name} {trouble}" if trouble else "", False
+
+
+def _asked(service: Service, target: tuple[str, int, bool], deadline: Deadline) -> str:
+    """Ask the service in its own protocol; return what is wrong with its answer."""
+    if service.data.get("speaks") == "amqp":
+        from . import amqp
+
+        host, port, secure = target
+        amqp.greet(host, port, deadline, secure=secure)
+        return ""
+    serving = service.data["serving"]
+    answer = http.ask(target, serving["path"], deadline)
+    return "" if answer.status in serving["accept"] else f"answers {answer.status} to GET {serving['path']}"
 
 
 def lonely(service: Service, process: Process) -> list[int]:
