@@ -36,6 +36,7 @@ def check_against_catalog(loaded: LoadedSpec, catalog: Catalog) -> list[Finding]
             continue
         entry = catalog.entry(name, service.standby)
         findings += _check_service(loaded, catalog, entry, service, release)
+    findings += _check_providers(loaded, catalog)
     findings += _check_ports(loaded, catalog)
     findings += check_networking(loaded, catalog)
     if release is not None and spec.services.keys() <= catalog.services.keys():
@@ -115,6 +116,17 @@ def _check_needs(loaded: LoadedSpec, catalog: Catalog, entry: ServiceEntry) -> I
             yield Finding(
                 "service-need-missing", values=values, place=loaded.places.key("services", entry.name)
             )
+
+
+def _check_providers(loaded: LoadedSpec, catalog: Catalog) -> Iterator[Finding]:
+    """Give each service that provides what another one does: those that need it are told of one only."""
+    found: dict[str, str] = {}
+    for name in loaded.spec.services:
+        need = catalog.services[name].provides if name in catalog.services else None
+        # Layer-2 agents are another matter: more of them wire the same ports.
+        if need not in (None, "layer2") and found.setdefault(need, name) != name:
+            values = {"service": name, "other": found[need], "need": need}
+            yield Finding("service-provided-twice", values=values, place=loaded.places.key("services", name))
 
 
 def _check_ports(loaded: LoadedSpec, catalog: Catalog) -> Iterator[Finding]:
