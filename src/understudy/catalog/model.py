@@ -198,6 +198,8 @@ class ServiceEntry(Model):
     clients_miss: str = ""
     """What clients cannot do while it is away, for a person to read."""
     releases: str = ".."
+    instead: str = ""
+    """What to do in another release."""
     layer: Layer = "service"
     standby: tuple[Standby, ...]
     once: bool = False

@@ -56,7 +56,13 @@ def _check_service(
     places, name = loaded.places, entry.name
     key = places.key("services", name)
     if release is not None and release not in release_range(entry.releases):
-        values = {"service": name, "release": release.name, "range": entry.releases}
+        advice = entry.instead or "leave it out, or choose another release"
+        values = {
+            "service": name,
+            "release": release.name,
+            "range": entry.releases,
+            "suggestion": advice,
+        }
         yield Finding("service-not-in-release", values=values, place=key)
     yield from _check_standby(loaded, entry, service)
     if entry.port is not None and service.address is None and entry.reached_at == "address":

@@ -24,7 +24,7 @@ from understudy.spec.places import Places
 
 _AUTHORITIES = re.compile(r"(?P<scheme>[a-z][a-z0-9+.]*)://(?P<authorities>[^/?\s]+)")
 _SPOT = re.compile(r"^(?:[^@]*@)?(?P<host>\[[0-9a-fA-F:]+\]|[^:\[\]]+)(?::(?P<port>\d+))?$")
-_PORTS = {"http": 80, "https": 443, "mysql": 3306, "mysql+pymysql": 3306, "rabbit": 5672}
+_PORTS = {"http": 80, "https": 443, "mysql": 3306, "mysql+pymysql": 3306, "rabbit": 5672, "qpid": 5672}
 _HOST_OPTION = re.compile(r"(host|hostname)$")
 Spot = tuple[str, str, int]
 """Scheme, host and port of a URL; 0 for a port that it does not say."""
