@@ -1,15 +1,14 @@
 """Real faults on a real cluster: three nodes, an address and a small web server behind it."""
 
 import asyncio
-import base64
-import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
-from tests.lab.conftest import PASSWORD, NewLab, run
+from tests.lab.conftest import NewLab
+from tests.lab.small_cluster import form
 
 from understudy.drill.faults.aim import read_wishes
 from understudy.drill.faults.model import Facts, NodeStep, ServiceFacts
@@ -31,94 +30,26 @@ WEB = f"""#!/bin/sh
 grep -q good {CONFIGURATION} || exit 1
 exec python3 -m http.server {PORT} --bind {ADDRESS} --directory /srv
 """
-FORM_SECONDS = 90
-
-
-def corosync_conf(lab: Lab) -> str:
-    nodes = "".join(
-        f"  node {{\n    name: {name}\n    nodeid: {number}\n    ring0_addr: {node.addresses['management']}\n  }}\n"
-        for number, (name, node) in enumerate(lab.topology.nodes.items(), start=1)
-    )
-    return (
-        "totem {\n  version: 2\n  cluster_name: drilled\n  transport: knet\n  token: 1000\n  token_coefficient: 0\n"
-        "  crypto_cipher: aes256\n  crypto_hash: sha256\n}\n"
-        f"nodelist {{\n{nodes}}}\n"
-        "quorum {\n  provider: corosync_votequorum\n}\n"
-        "logging {\n  to_logfile: yes\n  logfile: /var/log/corosync/corosync.log\n  timestamp: hires\n}\n"
-    )
-
-
-CIB = (
-    '<cib crm_feature_set="3.16.1" validate-with="pacemaker-3.9" epoch="1" num_updates="0" admin_epoch="0">'
-    '<configuration><crm_config><cluster_property_set id="cib-bootstrap-options">'
-    '<nvpair id="cib-bootstrap-options-dc-deadtime" name="dc-deadtime" value="5s"/>'
-    "</cluster_property_set></crm_config><nodes/><resources/><constraints/></configuration><status/></cib>"
-)
-
-
-def resources(lab: Lab) -> str:
-    lines = []
-    for name, node in lab.topology.nodes.items():
-        login = f"ip={node.bmc_address} username={node.bmc_user} password_script='/bin/cat /etc/fencing'"
-        hosts = f"pcmk_host_list={name} pcmk_host_check=static-list ssl_insecure=1"
-        lines.append(f"primitive fence-{name} stonith:fence_redfish params {login} {hosts}")
-        lines.append(f"location l-{name} fence-{name} -inf: {name}")
-    lines += [
-        f"primitive address ocf:heartbeat:IPaddr2 params ip={ADDRESS} cidr_netmask=24 op monitor interval=5",
-        "primitive web ocf:heartbeat:anything params binfile=/usr/local/bin/web op monitor interval=2",
-        "colocation together inf: web address",
-        "property load-threshold=1000% no-quorum-policy=stop",
-        "rsc_defaults resource-stickiness=1000 migration-threshold=3",
-    ]
-    return "\n".join(lines)
-
-
-def form(lab: Lab) -> None:
-    key = base64.b64encode(secrets.token_bytes(128)).decode()
-    for name in lab.topology.nodes:
-        run(
-            lab,
-            name,
-            f"""
-            umask 077
-            echo {key} | base64 -d > /etc/corosync/authkey
-            cat > /etc/corosync/corosync.conf <<'END'
-{corosync_conf(lab)}END
-            echo '{CIB}' > /var/lib/pacemaker/cib/cib.xml
-            chown hacluster:haclient /var/lib/pacemaker/cib/cib.xml
-            printf %s '{PASSWORD}' > /etc/fencing
-            mkdir -p /var/log/corosync /srv
-            echo good > {CONFIGURATION}
-            cat > /usr/local/bin/web <<'END'
+RESOURCES = [
+    f"primitive address ocf:heartbeat:IPaddr2 params ip={ADDRESS} cidr_netmask=24 op monitor interval=5",
+    "primitive web ocf:heartbeat:anything params binfile=/usr/local/bin/web op monitor interval=2",
+    "colocation together inf: web address",
+    "property load-threshold=1000% no-quorum-policy=stop",
+    "rsc_defaults resource-stickiness=1000 migration-threshold=3",
+]
+PREPARE = f"""
+mkdir -p /srv
+echo good > {CONFIGURATION}
+cat > /usr/local/bin/web <<'END'
 {WEB}END
-            chmod 755 /usr/local/bin/web
-            sysctl -qw net.ipv4.ip_nonlocal_bind=1
-            update-rc.d corosync enable
-            update-rc.d pacemaker enable
-            service corosync start
-            service pacemaker start
-            """,
-        )
-    first = next(iter(lab.topology.nodes))
-    wait_until(
-        lambda: f"Online: [ {' '.join(lab.topology.nodes)} ]" in lab.run_in(first, ["crm_mon", "-1"]).stdout
-    )
-    done = lab.run_in(first, ["crm", "configure"], 60, resources(lab))
-    assert done.returncode == 0, done.stderr
-    wait_until(lambda: lab.run_in(first, ["crm_mon", "-1r"]).stdout.count("Started") == 5)
-
-
-def wait_until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + FORM_SECONDS
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.5)
+chmod 755 /usr/local/bin/web
+"""
 
 
 @pytest.fixture(scope="module")
 def cluster(new_lab: NewLab) -> Lab:
     lab = new_lab("drill")
-    form(lab)
+    form(lab, PREPARE, RESOURCES)
     return lab
 
 
