@@ -83,7 +83,7 @@ class Lean:
         return {
             name: frozenset(op.interval for op in ops)
             for name, ops in self.recurring.items()
-            if name not in watched and ops
+            if name not in watched
         }
 
     def calm(self, state: State) -> State:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 _ESCAPED = str.maketrans(
     {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\n": "&#10;", "\r": "&#13;", "\t": "&#9;"}
 )
+STARTING = frozenset({"start", "migrate_from"})
 UUID = "00000000-0000-4000-8000-000000000000"
 
 
@@ -20,16 +21,29 @@ def quoteattr(text: str) -> str:
 
 
 @lru_cache(maxsize=65536)
-def history_text(resource: str, history: "History", hidden: frozenset[int] = frozenset()) -> str:
-    """Return the ``lrm_resource`` element of a resource's operations, oldest first, some monitors left out."""
+def history_text(resource: str, history: "History", hidden: frozenset[int] | None = None) -> str:
+    """Return the ``lrm_resource`` element of a resource's operations, oldest first.
+
+    With ``hidden`` it is a running one that never failed: monitors with these intervals are left out, and what started it
+    is written as a reload, for which the scheduler compares no digests and which says as well that it runs.
+    """
     head = f"<lrm_resource id={quoteattr(resource)} type={quoteattr(history.type)} class={quoteattr(history.standard)}"
     if history.provider:
         head += f" provider={quoteattr(history.provider)}"
     if history.container:
         head += f" container={quoteattr(history.container)}"
     parts = [head + ">"]
+    kept = history.ops
+    if hidden is not None:
+        kept = tuple(op for op in kept if op.operation != "monitor" or op.interval not in hidden)
+        if len(kept) == 1 and kept[0].operation in STARTING and not kept[0].rc:
+            name = quoteattr(f"{resource}_last_0")
+            return (
+                f'{parts[0]}<lrm_rsc_op id={name} operation="reload" rc-code="0" op-status="0"'
+                f' transition-key="1:0:0:{UUID}"/></lrm_resource>'
+            )
     for call, op in enumerate(history.ops, 1):
-        if op.interval in hidden and op.operation == "monitor":
+        if op not in kept:
             continue
         extra = "".join(f" {key}={quoteattr(value)}" for key, value in op.extra)
         key = f"{call}:0:{op.target}:{UUID}"
@@ -61,9 +75,8 @@ def node_text(node: "NodeView", hidden: Mapping[str, frozenset[int]]) -> str:
         parts.append("</instance_attributes></transient_attributes>")
     if node.resources:
         parts.append(f"<lrm id={ident}><lrm_resources>")
-        nothing: frozenset[int] = frozenset()
         parts += [
-            history_text(name, history, hidden.get(name.partition(":")[0], nothing))
+            history_text(name, history, hidden.get(name.partition(":")[0]))
             for name, history in sorted(node.resources.items())
         ]
         parts.append("</lrm_resources></lrm>")
