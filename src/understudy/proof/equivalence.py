@@ -109,10 +109,15 @@ class Structure:
     def key(self, scenario: Scenario) -> Key:
         """Return what equivalent scenarios of up to two faults have in common."""
         first, *rest = scenario.faults
-        plain, marked = self.colours(), self.colours(_marks(scenario))
-        key: list[object] = [first.kind, *(plain.get(vertex) for vertex in _vertices(first))]
+        plain, struck = self.colours(), _vertices(first)
+        key: list[object] = [first.kind, *(plain.get(vertex) for vertex in struck)]
         for fault in rest:
-            key += [fault.kind, *(marked.get(vertex) for vertex in _vertices(fault))]
+            others = _vertices(fault)
+            if set(others) <= set(struck):  # it strikes the same again, or lets it recover
+                key += [fault.kind, *(struck.index(vertex) for vertex in others)]
+            else:
+                marked = self.colours(_marks(scenario))
+                key += [fault.kind, *(marked.get(vertex) for vertex in others)]
         return tuple(key)
 
     def counterparts(self, played: Scenario, other: Scenario, names: Iterable[str]) -> dict[str, list[str]]:

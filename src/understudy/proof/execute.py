@@ -1,12 +1,14 @@
 """A transition graph carried out on a state, as the cluster's controllers would.
 
 An action fires when all its inputs have fired; an input that the graph does not hold never fires. A failing action ends
-the transition, and the scheduler is asked again; a failing fencing only holds up what waits for it.
+the transition, and the scheduler is asked again; a failing fencing only holds up what waits for it. A promotion score
+that changes ends it too, once what had begun is done: the transition was computed with the old one.
 """
 
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple
 
 from lxml import etree
@@ -64,7 +66,7 @@ class Transition:
                 todo.extend(self.inputs.get(name, ()))
         return frozenset(found)
 
-    @property
+    @cached_property
     def effective(self) -> tuple[Action, ...]:
         """Return the actions that changed a resource or a node."""
         return tuple(action for action in self.actions if action.effective)
@@ -108,19 +110,23 @@ def _values(element: etree._Element, part: str = "attributes") -> dict[str, str]
 
 
 def _describe(element: etree._Element) -> Action:
-    values: Mapping[str, str] = _values(element)
     task = element.get("operation", "")
     primitive = element.find("primitive")
     resource = primitive.get("id", "") if primitive is not None else ""
+    interval = timeout = "0"
+    values = element.find("attributes")
     if element.tag == "pseudo_event":
         task = f"pseudo:{task}"
+    elif values is not None:
+        interval = values.get("CRM_meta_interval") or "0"
+        timeout = values.get("CRM_meta_timeout", "0") if element.tag == "rsc_op" else "0"
     return Action(
         element.get("id", ""),
         task,
         resource,
         element.get("on_node", "") or "",
-        int(values.get("CRM_meta_interval", "0") or 0),
-        milliseconds(f"{values.get('CRM_meta_timeout', '0')}ms") if element.tag == "rsc_op" else 0,
+        int(interval),
+        milliseconds(f"{timeout}ms"),
     )
 
 
@@ -131,6 +137,7 @@ class _Run:
         self.state = state
         self.failing = failing
         self.promotable = world.promotable
+        self.rescored = False
         self.recurring = world.recurring
 
     def fire(self, element: etree._Element, action: Action) -> bool:
@@ -238,11 +245,17 @@ class _Run:
         return node.with_history(action.resource, blank._replace(ops=(*kept, op, *monitors)))
 
     def _scored(self, node: NodeView, name: str, task: str) -> NodeView:
-        """Write the promotion score that an agent would: higher where it is promoted."""
-        if name.partition(":")[0] not in self.promotable:
+        """Write the promotion score that an agent would: higher where it is promoted, none where it is stopped."""
+        scores = self.promotable.get(name.partition(":")[0])
+        if scores is None:
             return node
-        value = {"start": "10", "demote": "10", "promote": "100", "stop": None}
-        return node.with_attributes({f"master-{name}": value[task]}) if task in value else node
+        plain, promoted = scores
+        value = {"start": plain, "demote": plain, "promote": promoted, "stop": None}
+        key = f"master-{name}"
+        if task not in value or node.attributes.get(key) == value[task]:
+            return node
+        self.rescored = True
+        return node.with_attributes({key: value[task]})
 
 
 def _cleared(node: NodeView, name: str) -> NodeView:
@@ -264,18 +277,47 @@ def _cleared(node: NodeView, name: str) -> NodeView:
 class World:
     """What a graph does not say: times in milliseconds.
 
-    ``promotable`` are primitives whose agents would write a promotion score; ``durations`` are measured ones by
+    ``promotable`` are primitives whose agents write a promotion score, with the score of a plain copy and that of the
+    promoted one; ``durations`` are measured ones by
     (resource, operation), where there is none, the operation's timeout counts; ``recurring`` are the monitors that run
     wherever a primitive does, although the graph does not say so.
     """
 
-    promotable: AbstractSet[str] = frozenset()
+    promotable: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     fencing_timeout: int = 60_000
     durations: Mapping[tuple[str, str], int] = field(default_factory=dict)
     recurring: Mapping[str, tuple[Op, ...]] = field(default_factory=dict)
 
+    def takes(self, action: Action) -> int:
+        """Return how long an action takes at most."""
+        if action.interval or action.task == "notify":
+            return 0
+        known = self.fencing_timeout if action.task == "stonith" else action.timeout
+        return self.durations.get((action.resource, action.task), known)
+
 
 DEFAULT_WORLD = World()
+
+
+class _Queue:
+    """What of a graph may be begun: synapses whose inputs have all fired, in that order."""
+
+    def __init__(self, graph: list[Synapse]) -> None:
+        self.missing = [set(synapse.inputs) for synapse in graph]
+        self.ready = [index for index, inputs in enumerate(self.missing) if not inputs]
+        self.waiting = set(range(len(graph))) - set(self.ready)
+        self._waiters: dict[str, list[int]] = {}
+        for index, synapse in enumerate(graph):
+            for name in synapse.inputs:
+                self._waiters.setdefault(name, []).append(index)
+
+    def fired(self, name: str) -> None:
+        """Note that an action has fired."""
+        for waiter in self._waiters.get(name, ()):
+            self.missing[waiter].discard(name)
+            if not self.missing[waiter] and waiter in self.waiting:
+                self.waiting.discard(waiter)
+                self.ready.append(waiter)
 
 
 def execute(
@@ -290,41 +332,32 @@ def execute(
     ``failing`` names actions that fail as (resource, operation, node), an empty node meaning any; fencing is
     ``("", "stonith", node)``.
     """
-    run = _Run(state, failing, world)
+    run, queue = _Run(state, failing, world), _Queue(graph)
     described = [[(item, _describe(item)) for item in synapse.elements] for synapse in graph]
-    missing = [set(synapse.inputs) for synapse in graph]
-    waiters: dict[str, list[int]] = {}
-    for index, synapse in enumerate(graph):
-        for name in synapse.inputs:
-            waiters.setdefault(name, []).append(index)
-    ready = [index for index, inputs in enumerate(missing) if not inputs]
-    waiting = set(range(len(graph))) - set(ready)
     done: list[Action] = []
     withheld: list[Action] = []
     inputs_of: dict[str, tuple[str, ...]] = {}
     until: dict[str, float] = {}
-    aborted = False
-    for index in ready:
-        begun = max((until.get(name, 0.0) for name in graph[index].inputs), default=0.0)
+    end: int | None = None
+    for place, index in enumerate(queue.ready):
+        if end is not None and place >= end:
+            break
+        inputs = tuple(graph[index].inputs)
+        begun = max((until.get(name, 0.0) for name in inputs), default=0.0)
         for element, action in described[index]:
-            takes = world.fencing_timeout if action.task == "stonith" else action.timeout
-            takes = world.durations.get((action.resource, action.task), takes)
-            if action.interval or action.task == "notify":
-                takes = 0
             succeeded = run.fire(element, action)
             if not succeeded and action.task == "stonith":
                 withheld.append(action._replace(failed=True))
                 continue
-            until[action.id] = begun + takes / 1000
-            inputs_of[action.id] = tuple(graph[index].inputs)
+            until[action.id] = begun + world.takes(action) / 1000
+            inputs_of[action.id] = inputs
             done.append(action._replace(until=until[action.id], failed=not succeeded))
-            aborted = aborted or not succeeded
-            for waiter in waiters.get(action.id, ()):
-                missing[waiter].discard(action.id)
-                if not missing[waiter] and waiter in waiting:
-                    waiting.discard(waiter)
-                    ready.append(waiter)
-        if aborted:
-            return Transition(tuple(done), (), inputs_of), run.state
-    stuck = [action for index in sorted(waiting) for _, action in described[index]]
+            if not succeeded:
+                end = place + 1
+            elif run.rescored and end is None:
+                end = len(queue.ready)
+            queue.fired(action.id)
+    if end is not None:
+        return Transition(tuple(done), (), inputs_of), run.state
+    stuck = [action for index in sorted(queue.waiting) for _, action in described[index]]
     return Transition(tuple(done), (*withheld, *stuck), inputs_of), run.state

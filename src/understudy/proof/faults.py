@@ -25,7 +25,7 @@ class Struck:
 
 def _recount(state: State, facts: Configuration) -> State:
     total = max(len(facts.cluster_nodes), 1)
-    return replace(state, quorum=quorate(len(state.up()), total))
+    return replace(state, quorum=quorate(len(state.voting()), total))
 
 
 def lose(state: State, nodes: tuple[str, ...], facts: Configuration) -> State:

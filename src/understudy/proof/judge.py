@@ -6,6 +6,7 @@ that was stopped on a healthy node is a bystander.
 """
 
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -26,7 +27,12 @@ _WORDS = (
     ("twice", {"running-twice"}),
     ("lost", {"service-lost", "address-down"}),
     ("blocked", {"blocked-after-stop-failure", "transition-stuck"}),
+    ("bystander", {"bystander-interrupted"}),
 )
+
+
+def _worst(codes: AbstractSet[str]) -> str:
+    return next((word for word, signs in _WORDS if codes & signs), "")
 
 
 class Violation(NamedTuple):
@@ -69,7 +75,6 @@ class Judge:
         """Return the verdict on one scenario."""
         violations: list[Violation] = []
         fenced: set[str] = set()
-        words: dict[str, str] = {}
         for step in outcome.steps:
             if step.applied:
                 violations += self._step(step, outcome)
@@ -78,30 +83,57 @@ class Judge:
                 }
         violations += self._both_sides(outcome)
         struck = [step for step in outcome.steps if step.fault.kind not in RECOVERIES] or list(outcome.steps)
-        touched = {violation.object for violation in violations if violation.code == "bystander-interrupted"}
-        for service in self.services:
-            words[service] = self._word(service, struck, touched, violations)
+        words = self._words(struck, violations)
         applied = any(step.applied for step in struck)
         return Verdict(words, tuple(sorted(fenced)), tuple(dict.fromkeys(violations)), applied)
 
-    def _word(self, service: str, steps: list[Step], touched: set[str], violations: list[Violation]) -> str:
-        members = {item.id for item in self.facts.primitives(service)}
-        codes = {item.code for item in violations if item.object in members or item.object == service}
-        for word, signs in _WORDS:
-            if codes & signs:
-                return word
-        if members & touched:
-            return "bystander"
+    @cached_property
+    def _members(self) -> Mapping[str, str]:
+        """Return for each primitive the service it belongs to."""
+        return {item.id: service for service in self.services for item in self.facts.primitives(service)}
+
+    def _places(self, state: State) -> Mapping[str, Mapping[str, Mapping[str, str]]]:
+        """Return by service where its primitives run."""
+        found: dict[str, dict[str, Mapping[str, str]]] = {}
+        for name, where in state.running().items():
+            service = self._members.get(name.partition(":")[0])
+            if service is not None:
+                found.setdefault(service, {})[name] = where
+        return found
+
+    def _words(self, steps: list[Step], violations: list[Violation]) -> dict[str, str]:
+        """Return what became of each service."""
         # A service lives on the side of a partition that kept quorum.
         ends = [step for step in steps if step.fault.kind != "partition" or step.after.quorum] or steps
-        steps = ends if any(step.fault.kind == "partition" for step in steps) else steps
-        before, after = steps[0].before.running(), steps[-1].after.running()
-        was = {name: where for name, where in before.items() if name.partition(":")[0] in members}
-        now = {name: where for name, where in after.items() if name.partition(":")[0] in members}
+        ends = ends if any(step.fault.kind == "partition" for step in steps) else steps
+        was, now = self._places(ends[0].before), self._places(ends[-1].after)
+        done = {
+            self._members.get(action.resource.partition(":")[0], "")
+            for step in ends
+            for item in step.transitions
+            for action in item.effective
+        }
+        codes: dict[str, set[str]] = {}
+        for violation in violations:
+            service = self._members.get(violation.object, violation.object)
+            codes.setdefault(service, set()).add(violation.code)
+        nothing: Mapping[str, Mapping[str, str]] = {}
+        return {
+            service: _worst(codes.get(service, set()))
+            or self._word(service, was.get(service, nothing), now.get(service, nothing), service in done)
+            for service in self.services
+        }
+
+    def _word(
+        self,
+        service: str,
+        was: Mapping[str, Mapping[str, str]],
+        now: Mapping[str, Mapping[str, str]],
+        acted: bool,
+    ) -> str:
         if was and not now:
             return "stopped"
-        done = [action for step in steps for item in step.transitions for action in item.effective]
-        if not any(action.resource.partition(":")[0] in members for action in done):
+        if not acted:
             return "kept"
         stayed = all(set(was[name]) >= set(now.get(name, {})) for name in was)
         return "restarted" if stayed or self.facts.cloned(service) else "moved"

@@ -4,29 +4,54 @@ Measured with callgrind on libpacemaker 2.1.5 and a control plane of 21 services
 fail counts, which compiles two regular expressions for each resource and node, and is skipped for a resource whose
 migration threshold is 0; 20 % into recurring monitors that run already and go on running. Neither decides anything
 for a resource without a failure on record. So in the configuration given to the scheduler such resources have no
-threshold and no recurring monitor; a resource with a failure has both.
+threshold and no recurring monitor.
+
+While no failure has expired, fail counts do one thing only: they ban a resource from a node where they have reached the
+threshold. That ban is written instead. And clones that run on every node, that nothing is tied to and that have not
+failed are left out as long as no node is touched: they do nothing, and weigh on all nodes alike.
 """
 
-from collections.abc import Iterable, Mapping
-from functools import lru_cache
+import re
+from collections.abc import Container, Mapping
+from dataclasses import replace
+from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 from lxml import etree
 
 from understudy.proof.configuration import Configuration
-from understudy.proof.state import OK, NodeView, Op, State
-from understudy.proof.values import INFINITY, score
+from understudy.proof.state import CLOCK, OK, PLAIN, NodeView, Op, State
+from understudy.proof.values import INFINITY, is_true, score
 
-Hidden = Mapping[str, frozenset[int]]
-"""Primitives with the intervals (in milliseconds) of the monitors that are left out for them."""
 
-NOTHING_HIDDEN: Hidden = {}
+class Omitted(NamedTuple):
+    """What of a status section is left out.
+
+    ``monitors`` are primitives that never failed with the intervals (in milliseconds) of their monitors, ``settled``
+    says that fail counts and times of failures are told by bans instead, ``forgotten`` are primitives whose failures on
+    nodes where they do not run any more say nothing then, ``idle`` are primitives that are left out.
+    """
+
+    monitors: Mapping[str, frozenset[int]]
+    settled: bool = False
+    forgotten: frozenset[str] = frozenset()
+    idle: frozenset[str] = frozenset()
+
+
 _PLAIN = {"id", "name", "interval", "timeout", "role", "on-fail", "start-delay", "enabled", "record-pending"}
 
 
 class Lean:
     """What may be left out of one configuration, once it is known what runs."""
 
-    def __init__(self, facts: Configuration, cib: etree._Element, baseline: State | None = None) -> None:
+    def __init__(
+        self,
+        facts: Configuration,
+        cib: etree._Element,
+        baseline: State | None = None,
+        *,
+        made_up: bool = False,
+    ) -> None:
         self._facts = facts
         self._thresholds = baseline is not None and not any(
             block.find("rule") is not None
@@ -36,7 +61,9 @@ class Lean:
         if any(item.kind == "bundle" for item in facts.resources.values()):
             self._thresholds = False
         self.recurring = self._recurring(cib, baseline) if baseline is not None and self._thresholds else {}
-        self.hidden = lru_cache(maxsize=4096)(self._hidden)
+        self._plain = self._bannable(cib) if made_up and self._thresholds else frozenset()
+        self.clones = idle_clones(facts, cib, self.recurring) if self._plain else {}
+        self.omitted = lru_cache(maxsize=4096)(self._omitted)
 
     def _recurring(self, cib: etree._Element, baseline: State) -> dict[str, tuple[Op, ...]]:
         """Return the running monitors of each primitive that may be left out: alike wherever it runs."""
@@ -79,12 +106,131 @@ class Lean:
         troubled = [node.troubled for node in state.nodes.values()]
         return frozenset().union(*troubled)
 
-    def _hidden(self, watched: frozenset[str]) -> Hidden:
-        return {
+    def _omitted(self, watched: frozenset[str], idle: frozenset[str], settled: bool) -> Omitted:
+        monitors = {
             name: frozenset(op.interval for op in ops)
             for name, ops in self.recurring.items()
             if name not in watched
         }
+        left_out = frozenset(self.clones[name] for name in idle)
+        return Omitted(monitors, settled, self._plain if settled else frozenset(), left_out)
+
+    @property
+    def usable(self) -> bool:
+        """Tell whether anything may be left out of the configuration."""
+        return self._thresholds
+
+    def threshold(self, name: str) -> str:
+        """Return the migration threshold in force for a primitive, empty where there is none."""
+        item = self._facts.resources.get(name)
+        return item.meta.get("migration-threshold", "") if item else ""
+
+    def _bannable(self, cib: etree._Element) -> frozenset[str]:
+        """Return the primitives whose failures do nothing but count, as long as they have not expired."""
+        facts = self._facts
+        unique = {
+            root.id
+            for root in facts.roots()
+            if is_true(root.own_meta.get("globally-unique")) or root.promotable
+        }
+        special = {
+            element.get("id", "")
+            for element in cib.iterfind("configuration/resources//primitive")
+            if element.get("template") is not None or element.get("type") == "remote"
+        }
+        return frozenset(
+            item.id
+            for item in facts.primitives()
+            if item.id not in special
+            and facts.root(item.id) not in unique
+            and all(
+                op.on_fail in ("", "restart") or (op.name, op.on_fail) == ("stop", "fence")
+                for op in item.operations
+            )
+            and re.fullmatch(r"\d{1,6}|INFINITY", item.meta.get("migration-threshold", "INFINITY"))
+        )
+
+    def banned(self, state: State, watched: frozenset[str]) -> frozenset[tuple[str, str]] | None:
+        """Return which resources failures keep from which nodes; None where that takes more than counting."""
+        if not watched <= self._plain or state.now != CLOCK:
+            return None
+        found = set()
+        for node in state.nodes.values():
+            counts: dict[str, int] = {}
+            for key, value in node.attributes.items() if node.troubled else ():
+                if key.startswith("fail-count-"):
+                    name = key.removeprefix("fail-count-").partition("#")[0]
+                    counts[name] = counts.get(name, 0) + score(value)
+            if not counts.keys() <= watched:
+                return None
+            for name, count in counts.items():
+                threshold = score(self.threshold(name), INFINITY)
+                if threshold and count >= threshold:
+                    root = self._facts.root(name)
+                    found.add((root if self._facts.cloned(name) else name, node.name))
+        return frozenset(found)
+
+    @cached_property
+    def _sticky(self) -> frozenset[str]:
+        """Return the primitives that stay where they are even if they may run elsewhere again."""
+        facts = self._facts
+        return frozenset(
+            name
+            for name in self._plain
+            if not facts.cloned(name) and score(facts.resources[name].meta.get("resource-stickiness")) > 0
+        )
+
+    def lighter(self, state: State) -> State:
+        """Return the state without what only speaks for leaving all as it is: if it rests, so does the given one.
+
+        That is a ban from a node where a resource does not run, and a move to where a resource runs already. Neither
+        makes the node on which it runs a worse place for it or for what follows it, or another one a better place.
+        """
+        name, node, _ = state.variant
+        if name and not state.variant.maintenance and self._moved(state, name, node):
+            state = replace(state, variant=PLAIN)
+        if self._sticky and state.now == CLOCK:
+            for view in state.nodes.values():
+                left = self._sticky & view.troubled
+                if left:
+                    state = self._unbanned(state, view, left)
+        return state
+
+    def _moved(self, state: State, name: str, node: str) -> bool:
+        facts = self._facts
+        running = state.running()
+        follows = any(facts.root(near.resource) == facts.root(name) for near in facts.colocations)
+        return (
+            bool(self._plain)
+            and name in facts.resources
+            and not facts.cloned(name)
+            and not follows
+            and all(set(running.get(item.id, {})) == {node} for item in facts.primitives(name))
+        )
+
+    @staticmethod
+    def _unbanned(state: State, node: NodeView, names: frozenset[str]) -> State:
+        for name in names:
+            history = node.resources.get(name)
+            if history is not None and not history.stopped_after_failure:
+                continue
+            marks = (f"fail-count-{name}#", f"last-failure-{name}#")
+            gone = {key: None for key in node.attributes if key.startswith(marks)}
+            node = node.with_history(name, None).with_attributes(gone)
+        return state if node is state.nodes[node.name] else state.with_node(node)
+
+    def idle(self, state: State, watched: frozenset[str]) -> frozenset[str]:
+        """Return the clones that do nothing in this state, provided that no node is fenced or shut down."""
+        if not self.clones or not state.quorum or state.variant.maintenance:
+            return frozenset()
+        found = {name for name, child in self.clones.items() if child not in watched}
+        for node in state.nodes.values():
+            if node.off and not node.resources:
+                continue
+            if not node.up or not node.usual or _stop_failed(node):
+                return frozenset()
+            found = {name for name in found if _runs(node, self.clones[name])}
+        return frozenset(found)
 
     def calm(self, state: State) -> State:
         """Return the state without failures that are over: recovered from, and counted below the migration threshold.
@@ -118,25 +264,56 @@ class Lean:
                 node = node.with_history(name, history._replace(ops=ops)).with_attributes(gone)
         return node
 
-    def cut(self, root: etree._Element, watched: Iterable[str]) -> None:
-        """Take out of a CIB what decides nothing while only these resources have failed."""
-        if not self._thresholds:
-            return
-        kept = set(watched)
-        for pair in list(root.iterfind("configuration//meta_attributes/nvpair[@name='migration-threshold']")):
-            if (parent := pair.getparent()) is not None:
-                parent.remove(pair)
-        for primitive in root.iterfind("configuration/resources//primitive"):
-            name = primitive.get("id", "")
-            item = self._facts.resources.get(name)
-            threshold = item.meta.get("migration-threshold") if item and name in kept else "0"
-            if threshold:
-                block = etree.SubElement(primitive, "meta_attributes", id=f"{name}-proof-threshold")
-                identifier = f"{name}-proof-threshold-value"
-                etree.SubElement(block, "nvpair", id=identifier, name="migration-threshold", value=threshold)
-                primitive.remove(block)
-                primitive.insert(0, block)
-            if name in self.recurring and name not in kept:
-                for op in primitive.findall("operations/op[@name='monitor']"):
-                    if (parent := op.getparent()) is not None:
-                        parent.remove(op)
+
+def _runs(node: NodeView, name: str) -> bool:
+    history = node.resources.get(name)
+    return history is not None and history.role == "Started"
+
+
+def _stop_failed(node: NodeView) -> bool:
+    return any(
+        op.operation == "stop" and op.rc != OK
+        for name in node.troubled
+        if (history := node.resources.get(name))
+        for op in history.ops
+    )
+
+
+def idle_clones(facts: Configuration, cib: etree._Element, plain: Container[str]) -> dict[str, str]:
+    """Return the anonymous clones of one primitive each that nothing but advisory orders ties to anything."""
+    strange = any(
+        node.remote or {"standby", "maintenance"} & node.attributes.keys() for node in facts.nodes.values()
+    )
+    placed = facts.option("placement-strategy", default="default") != "default"
+    healthy = facts.option("node-health-strategy", default="none") == "none"
+    ranked = any("priority" in item.meta for item in facts.resources.values())
+    if strange or placed or not healthy or ranked or facts.tickets or facts.tags:
+        return {}
+    tied = {place.resource for place in facts.locations}
+    for near in facts.colocations:
+        tied |= {near.resource, near.with_resource}
+    for order in facts.orders:
+        if order.kind != "Optional":
+            tied |= {order.first, order.then}
+    for reference in cib.iterfind("configuration/constraints//resource_ref"):
+        tied.add(reference.get("id", ""))
+    found = {}
+    for root in facts.roots():
+        child = root.children[0] if root.kind == "clone" and len(root.children) == 1 else ""
+        item = facts.resources.get(child)
+        if item is None or item.kind != "primitive" or child not in plain:
+            continue
+        usual = root.own_meta.keys() <= {"interleave", "globally-unique"} | _COUNTED
+        usual = (
+            usual and item.own_meta.keys() <= _COUNTED and not is_true(root.own_meta.get("globally-unique"))
+        )
+        if usual and not {root.id, child} & tied and not item.utilization and _usual_defaults(facts):
+            found[root.id] = child
+    return found
+
+
+_COUNTED = {"migration-threshold", "failure-timeout", "resource-stickiness"}
+
+
+def _usual_defaults(facts: Configuration) -> bool:
+    return facts.resource_defaults.keys() <= _COUNTED and not is_true(facts.option("maintenance-mode"))

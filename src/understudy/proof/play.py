@@ -9,17 +9,20 @@ from typing import Protocol
 from lxml import etree
 
 from understudy.proof.configuration import Configuration
-from understudy.proof.execute import Failing, Transition, World, execute, read_graph
+from understudy.proof.cuts import Cuts, Need, Template
+from understudy.proof.execute import Failing, Synapse, Transition, World, execute, read_graph
 from understudy.proof.faults import NOTHING, Struck, expired, lose, strike
 from understudy.proof.lean import Lean
 from understudy.proof.scenarios import Fault, Scenario
 from understudy.proof.state import CLOCK, NodeView, State, Variant
-from understudy.proof.status import Template, read_state, state_key, template
+from understudy.proof.status import read_state
 from understudy.proof.values import is_true, milliseconds
+from understudy.proof.values import score as int_score
 
 ROUNDS = 15
 REMEMBERED = 3000
 TEMPLATES = 300
+PLAIN_SCORE, PROMOTED_SCORE = "10", "100"
 
 
 class Scheduler(Protocol):
@@ -71,12 +74,7 @@ class Player:
         self.scheduler = scheduler
         self.scheduled = 0
         self.recalled = 0
-        promotable = frozenset(
-            item.id
-            for root in facts.resources.values()
-            if root.promotable
-            for item in facts.primitives(root.id)
-        )
+        promotable = promotion_scores(facts, read_state(cib))
         limit = milliseconds(facts.option("stonith-timeout", "fencing-timeout"), 60_000)
         timeouts = {
             (item.id, operation.name): operation.timeout
@@ -85,16 +83,18 @@ class Player:
             if operation.timeout and not operation.interval
         }
         self.world = World(promotable, limit, {**timeouts, **(durations or {})})
-        self._templates: OrderedDict[tuple[Variant, frozenset[str]], Template] = OrderedDict()
+        self._templates: OrderedDict[Need, Template] = OrderedDict()
         self._lean = Lean(facts, cib)
         self._stable: set[bytes] = set()
         self._memory: OrderedDict[tuple[bytes, Failing], tuple[Transition, State]] = OrderedDict()
         self._starts: OrderedDict[tuple[Fault, ...], tuple[Step, ...]] = OrderedDict()
         self._slim = slim
         self._dated = cib.find(".//date_expression") is not None
+        self._cuts = Cuts(cib, slim=slim and not read_state(cib).up())
         self.boot: Step = self._boot()
         if slim:
-            self._lean = Lean(facts, cib, self.baseline)
+            self._lean = Lean(facts, cib, self.baseline, made_up=self._slim and not self._dated)
+            self._cuts = Cuts(cib, self._lean, slim=self._slim)
             self.world = replace(self.world, recurring=self._lean.recurring)
             self._templates.clear()
 
@@ -114,36 +114,68 @@ class Player:
         transitions, after, settled = self.settle(state, NOTHING)
         return Step(Fault("boot"), "" if given else "cold", state, struck, after, transitions, settled)
 
-    def text(self, state: State) -> bytes:
-        """Return the CIB that the scheduler is given for a state."""
-        watched = self._lean.watched(state)
-        key = (state.variant, watched)
-        cut = self._templates.get(key)
+    def text(self, state: State, *, whole: bool = False) -> bytes:
+        """Return the CIB that the scheduler is given for a state; ``whole`` with what does nothing there too."""
+        return self._text(state, whole=whole)[0]
+
+    def _text(self, state: State, *, whole: bool) -> tuple[bytes, frozenset[str]]:
+        lean = self._lean
+        watched = lean.watched(state)
+        banned = lean.banned(state, watched)
+        idle = frozenset() if whole or banned is None else lean.idle(state, watched)
+        need = Need(state.variant, watched, banned, idle)
+        cut = self._templates.get(need)
         if cut is None:
-            cut = template(self.cib, state.variant, slim=self._slim, lean=self._lean, watched=watched)
-            self._templates[key] = cut
+            cut = self._templates[need] = self._cuts.template(need)
             if len(self._templates) > TEMPLATES:
                 self._templates.popitem(last=False)
-        return cut.fill(state, self._lean.hidden(watched)).encode()
+        omitted = lean.omitted(watched, idle, banned is not None)
+        return cut.fill(state, omitted).encode(), idle
 
     def schedule(self, state: State, failing: Failing) -> tuple[Transition, State]:
         """Ask the scheduler once and carry out its graph; raises ``ValueError`` if it refuses."""
-        self.scheduled += 1
-        graph = read_graph(self.scheduler.graph(self.text(state), state.now))
-        return execute(
-            graph,
-            state,
-            failing=failing,
-            world=self.world,
-        )
-
-    def _recall(self, state: State, failing: Failing) -> tuple[bytes, tuple[Transition, State]]:
-        digest = _digest(state)
-        if digest in self._stable or (
-            (calm := self._lean.calm(state)) != state and _digest(calm) in self._stable
+        text, idle = self._text(state, whole=False)
+        graph = self._graph(text, state.now)
+        if idle and any(
+            element.get("operation") in ("stonith", "do_shutdown")
+            for synapse in graph
+            for element in synapse.elements
         ):
+            graph = self._graph(self.text(state, whole=True), state.now)
+        return execute(graph, state, failing=failing, world=self.world)
+
+    def _graph(self, text: bytes, now: int) -> list[Synapse]:
+        self.scheduled += 1
+        return read_graph(self.scheduler.graph(text, now))
+
+    def _recall(
+        self, state: State, failing: Failing, *, rests: bool = False
+    ) -> tuple[bytes, tuple[Transition, State]]:
+        """Return what the scheduler does about a state; ``rests`` where that is probably nothing."""
+        digest = _digest(state)
+        if digest in self._stable or self._known_to_rest(state, digest, rests=rests):
             self.recalled += 1
             return digest, (Transition(), state)
+        return digest, self._remembered(digest, state, failing)
+
+    def _known_to_rest(self, state: State, digest: bytes, *, rests: bool) -> bool:
+        calm = self._lean.calm(state)
+        if calm is not state and _digest(calm) in self._stable:
+            return True
+        lighter = self._lean.lighter(calm) if rests else calm
+        if lighter is calm:
+            return False
+        other = _digest(lighter)
+        if other not in self._stable:
+            transition, after = self._remembered(other, lighter, NOTHING)
+            if after == lighter and not transition.waiting and not transition.effective:
+                self._stable.add(other)
+        if other in self._stable:
+            self._stable.add(digest)
+            return True
+        return False
+
+    def _remembered(self, digest: bytes, state: State, failing: Failing) -> tuple[Transition, State]:
         key = (digest, failing)
         found = self._memory.get(key)
         if found is None:
@@ -152,13 +184,13 @@ class Player:
                 self._memory.popitem(last=False)
         else:
             self.recalled += 1
-        return digest, found
+        return found
 
     def settle(self, state: State, failing: Failing) -> tuple[tuple[Transition, ...], State, bool]:
         """Return the transitions until nothing changes, the state then, and whether it came to rest."""
         transitions: list[Transition] = []
-        for _ in range(ROUNDS):
-            digest, (transition, after) = self._recall(state, failing)
+        for turn in range(ROUNDS):
+            digest, (transition, after) = self._recall(state, failing, rests=turn > 0)
             if transition.actions or transition.waiting:
                 transitions.append(transition)
             if after == state:
@@ -223,9 +255,28 @@ class Player:
         return Outcome(scenario, steps)
 
 
+def promotion_scores(facts: Configuration, state: State) -> dict[str, tuple[str, str]]:
+    """Return for what can be promoted the scores of a plain and a promoted copy, as its agent wrote them if it runs."""
+    found: dict[str, tuple[str, str]] = {}
+    for root in facts.resources.values():
+        for item in facts.primitives(root.id) if root.promotable else ():
+            seen: dict[str, str] = {}
+            for name, where in state.running().items():
+                for node, role in where.items() if name.partition(":")[0] == item.id else ():
+                    if score := state.nodes[node].attributes.get(f"master-{name}"):
+                        seen[role] = score
+            promoted = seen.get("Promoted", PROMOTED_SCORE)
+            plain = PLAIN_SCORE if "Promoted" not in seen else str(int_score(promoted) // 2)
+            found[item.id] = (seen.get("Started", plain), promoted)
+    return found
+
+
 def _digest(state: State) -> bytes:
-    text, *rest = state_key(state)
-    return blake2b(f"{text}{rest}".encode(), digest_size=16).digest()
+    """Return what tells two states apart."""
+    whole = blake2b(repr((state.quorum, state.now, state.variant)).encode(), digest_size=16)
+    for node in state.nodes.values():
+        whole.update(node.digest)
+    return whole.digest()
 
 
 def unmanaged(facts: Configuration, resource: str) -> bool:

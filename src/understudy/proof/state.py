@@ -6,9 +6,13 @@ Times are seconds since the epoch; a proof's clock stands still unless a scenari
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
-from typing import NamedTuple
+from hashlib import blake2b
+from typing import TYPE_CHECKING, NamedTuple
 
 from understudy.proof.render import node_text
+
+if TYPE_CHECKING:
+    from understudy.proof.lean import Omitted
 
 OK, FAILED, NOT_RUNNING, PROMOTED = 0, 1, 7, 8
 CLOCK = 1_700_000_000
@@ -43,6 +47,13 @@ class History(NamedTuple):
     def role(self) -> str:
         """Return ``Stopped``, ``Started`` or ``Promoted``; a failed operation leaves the resource active."""
         return _role(self.ops)
+
+    @property
+    def stopped_after_failure(self) -> bool:
+        """Tell whether something other than a stop failed and the resource was stopped then."""
+        *older, last = self.ops
+        stopped = (last.operation, last.rc) == ("stop", OK)
+        return stopped and all(op.operation != "stop" and op.rc in (OK, FAILED, NOT_RUNNING) for op in older)
 
 
 @lru_cache(maxsize=65536)
@@ -79,18 +90,33 @@ class NodeView:
     @cached_property
     def text(self) -> str:
         """Return the node's ``node_state`` element."""
-        return node_text(self, {})
+        return node_text(self)
 
     @cached_property
-    def _texts(self) -> dict[int, tuple[Mapping[str, frozenset[int]], str]]:
+    def digest(self) -> bytes:
+        """Return what tells this node from another."""
+        return blake2b(self.text.encode(), digest_size=16).digest()
+
+    @cached_property
+    def _texts(self) -> dict[int, tuple["Omitted", str]]:
         return {}
 
-    def text_without(self, hidden: Mapping[str, frozenset[int]]) -> str:
-        """Return the node's element without the monitors with these intervals of these primitives."""
-        known = self._texts.get(id(hidden))
-        if known is None or known[0] is not hidden:
-            known = self._texts[id(hidden)] = (hidden, node_text(self, hidden))
+    def text_without(self, omitted: "Omitted") -> str:
+        """Return the node's element without what is left out."""
+        known = self._texts.get(id(omitted))
+        if known is None or known[0] is not omitted:
+            known = self._texts[id(omitted)] = (omitted, node_text(self, omitted))
         return known[1]
+
+    @property
+    def off(self) -> bool:
+        """Tell whether the node is known to be off, and cleanly."""
+        return self.flags == _DOWN
+
+    @property
+    def usual(self) -> bool:
+        """Tell whether no attribute of the node says more than what failed on it."""
+        return all(key.startswith(("fail-count-", "last-failure-", "#")) for key in self.attributes)
 
     @cached_property
     def troubled(self) -> frozenset[str]:
@@ -110,10 +136,13 @@ class NodeView:
     def up(self) -> bool:
         """Tell whether the node is a full member (a remote node is judged by its connection)."""
         flags = dict(self.flags)
-        joined = flags.get("in_ccm", "false") not in ("false", "0", "")
-        return self.remote or (
-            joined and flags.get("crmd") in ("online", "1") and flags.get("join") == "member"
-        )
+        peer = flags.get("crmd") in ("online", "1") and flags.get("join") == "member"
+        return self.remote or (self.present and peer)
+
+    @property
+    def present(self) -> bool:
+        """Tell whether the node's Corosync is a member."""
+        return dict(self.flags).get("in_ccm", "false") not in ("false", "0", "")
 
     def with_attributes(self, changes: Mapping[str, str | None]) -> "NodeView":
         """Return the node with transient attributes set, or removed where None."""
@@ -121,7 +150,7 @@ class NodeView:
         for key, value in changes.items():
             if value is None:
                 merged.pop(key, None)
-        return replace(self, attributes=merged)
+        return NodeView(self.id, self.name, self.remote, self.flags, merged, self.resources)
 
     def with_history(self, resource: str, history: History | None) -> "NodeView":
         """Return the node with another history of one resource, or none."""
@@ -130,7 +159,7 @@ class NodeView:
             resources.pop(resource, None)
         else:
             resources[resource] = history
-        return replace(self, resources=resources)
+        return NodeView(self.id, self.name, self.remote, self.flags, self.attributes, resources)
 
     def joined(self) -> "NodeView":
         """Return the node as a fresh member with nothing running."""
@@ -172,7 +201,7 @@ class State:
 
     def with_node(self, node: NodeView) -> "State":
         """Return the state with this node replaced or added."""
-        return replace(self, nodes={**self.nodes, node.name: node})
+        return State({**self.nodes, node.name: node}, self.quorum, self.now, self.variant)
 
     def running(self) -> Mapping[str, Mapping[str, str]]:
         """Return resource → node → role of everything active on nodes that are up."""
@@ -193,6 +222,10 @@ class State:
     def up(self) -> list[str]:
         """Return the cluster nodes that are members."""
         return [node.name for node in self.nodes.values() if node.up and not node.remote]
+
+    def voting(self) -> list[str]:
+        """Return the nodes whose Corosync is a member, whether or not their Pacemaker is."""
+        return [node.name for node in self.nodes.values() if node.present and not node.remote]
 
 
 def failed(node: NodeView, resource: str, op: Op, now: int, *, fatal: bool) -> NodeView:

@@ -6,14 +6,11 @@ resource definition and makes the scheduler restart everything.
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from collections.abc import Mapping
 
 from lxml import etree
 
-from understudy.proof.lean import NOTHING_HIDDEN, Hidden, Lean
-from understudy.proof.render import quoteattr
-from understudy.proof.state import CLOCK, FAILED, NOT_RUNNING, OK, History, NodeView, Op, State, Variant
+from understudy.proof.state import CLOCK, FAILED, NOT_RUNNING, OK, History, NodeView, Op, State
 
 _META = re.compile(r"^CRM_meta_")
 _NOT_IN_DIGEST = frozenset(
@@ -38,108 +35,6 @@ def operation_digest(attributes: Mapping[str, str], interval: int) -> str:
 def status_text(state: State) -> str:
     """Return the ``status`` element; equal states give equal texts."""
     return "<status>" + "".join(node.text for node in state.nodes.values()) + "</status>"
-
-
-def state_key(state: State) -> tuple[str, bool, int, Variant]:
-    """Return what tells two states apart."""
-    return status_text(state), state.quorum, state.now, state.variant
-
-
-class Template(NamedTuple):
-    """The configuration around a status section, cut so that only the status has to be written anew."""
-
-    head: tuple[tuple[str, str], ...]
-    before: str
-    after: str
-
-    def fill(self, state: State, hidden: Hidden = NOTHING_HIDDEN) -> str:
-        """Return the whole CIB as the scheduler wants it, without the monitors that are hidden."""
-        attributes = dict(self.head)
-        attributes["have-quorum"] = "1" if state.quorum else "0"
-        attributes["execution-date"] = str(state.now)
-        if up := state.up():
-            attributes["dc-uuid"] = state.nodes[up[0]].id
-        nodes = "".join(node.text_without(hidden) for node in state.nodes.values())
-        head = "".join(f" {key}={quoteattr(value)}" for key, value in attributes.items())
-        return f"<cib{head}>{self.before}<status>{nodes}</status>{self.after}</cib>"
-
-
-def _set_option(root: etree._Element, name: str, value: str) -> None:
-    configuration = root.find("configuration")
-    if configuration is None:
-        configuration = etree.SubElement(root, "configuration")
-    section = configuration.find("crm_config")
-    if section is None:
-        section = etree.Element("crm_config")
-        configuration.insert(0, section)
-    for pair in section.findall("cluster_property_set/nvpair"):
-        if pair.get("name") == name and (parent := pair.getparent()) is not None:
-            parent.remove(pair)
-    block = section.find("cluster_property_set")
-    if block is None:
-        block = etree.SubElement(section, "cluster_property_set", id="understudy-proof-options")
-    etree.SubElement(block, "nvpair", id=f"understudy-proof-{name}", name=name, value=value)
-
-
-def _slim(root: etree._Element) -> None:
-    """Leave out what decides nothing: agents' parameters, and operations that only set a timeout.
-
-    Only for a status that is written here: one of a real cluster carries digests of the parameters.
-    """
-    for primitive in root.iterfind("configuration/resources//primitive"):
-        if primitive.get("type") == "remote" or primitive.get("template"):
-            continue
-        for block in primitive.findall("instance_attributes"):
-            primitive.remove(block)
-        for op in primitive.findall("operations/op"):
-            plain = set(op.attrib) <= {"id", "name", "interval", "timeout"} and len(op) == 0
-            once = op.get("interval", "0").rstrip("ms") in ("", "0")
-            if (
-                plain
-                and once
-                and op.get("name") in ("start", "stop")
-                and (parent := op.getparent()) is not None
-            ):
-                parent.remove(op)
-
-
-def template(
-    cib: etree._Element,
-    variant: Variant,
-    *,
-    slim: bool = False,
-    lean: Lean | None = None,
-    watched: Iterable[str] = (),
-) -> Template:
-    """Cut a CIB for this variant; nothing of its own status remains.
-
-    Start-up probes are switched off: a resource without a record on a node is then known not to run there, and
-    states stay small. Probes never change where anything ends up. ``slim`` leaves out what the scheduler does not need,
-    ``lean`` what decides nothing while only the resources ``watched`` have failed.
-    """
-    root = etree.fromstring(etree.tostring(cib), etree.XMLParser(remove_blank_text=True))
-    for status in root.findall("status"):
-        root.remove(status)
-    _set_option(root, "enable-startup-probes", "false")
-    if slim and root.find("configuration/resources//bundle") is None:
-        _slim(root)
-    if lean is not None:
-        lean.cut(root, watched)
-    if variant.maintenance:
-        _set_option(root, "maintenance-mode", "true")
-    if variant.resource:
-        configuration = root.find("configuration")
-        constraints = root.find("configuration/constraints")
-        if constraints is None and configuration is not None:
-            constraints = etree.SubElement(configuration, "constraints")
-        if constraints is not None:
-            wanted = {"rsc": variant.resource, "node": variant.node, "score": "INFINITY"}
-            etree.SubElement(constraints, "rsc_location", {"id": "understudy-proof-move", **wanted})
-    head = tuple((str(key), str(value)) for key, value in root.attrib.items())
-    inside = "".join(
-        etree.tostring(child, encoding="unicode") for child in root if isinstance(child.tag, str)
-    )
-    return Template(head, inside, "")
 
 
 def _number(text: str | None, default: int = 0) -> int:

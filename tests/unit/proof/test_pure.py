@@ -10,6 +10,7 @@ from lxml import etree
 from understudy.findings import known_codes
 from understudy.proof.bounds import Timing, interruptions
 from understudy.proof.configuration import read_configuration
+from understudy.proof.cuts import Cuts, Need
 from understudy.proof.equivalence import Structure, classes
 from understudy.proof.execute import World, execute, read_graph
 from understudy.proof.page import page
@@ -26,7 +27,7 @@ from understudy.proof.scenarios import (
     single,
 )
 from understudy.proof.state import CLOCK, History, NodeView, Op, State, Variant, failed
-from understudy.proof.status import failure, operation_digest, read_state, status_text, template
+from understudy.proof.status import failure, operation_digest, read_state, status_text
 from understudy.proof.values import INFINITY, milliseconds, score
 
 CORRECT = Path(__file__).resolve().parents[2] / "proof" / "correct.xml"
@@ -136,7 +137,7 @@ def test_fail_counts_add_up() -> None:
 def test_a_template_keeps_the_given_element_as_it_is() -> None:
     root = etree.fromstring(CORRECT.read_bytes())
     before = etree.tostring(root)
-    text = template(root, Variant("database", "controller-2"), slim=True).fill(two_nodes())
+    text = Cuts(root, slim=True).template(Need(Variant("database", "controller-2"))).fill(two_nodes())
     assert etree.tostring(root) == before
     filled = etree.fromstring(text)
     assert filled.find(".//rsc_location[@id='understudy-proof-move']") is not None
