@@ -15,7 +15,6 @@ from lxml import etree
 
 from understudy.proof.state import FAILED, OK, PROMOTED, History, NodeView, Op, State, failed
 from understudy.proof.status import failure, operation_digest
-from understudy.proof.values import milliseconds
 
 Failing = AbstractSet[tuple[str, str, str]]
 
@@ -55,16 +54,23 @@ class Transition:
     waiting: tuple[Action, ...] = ()
     inputs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
+    @cached_property
+    def _before(self) -> dict[str, frozenset[str]]:
+        return {}
+
     def before(self, action: Action) -> frozenset[str]:
         """Return the ids of every action that had to be done before this one."""
-        found: set[str] = set()
-        todo = list(self.inputs.get(action.id, ()))
-        while todo:
-            name = todo.pop()
-            if name not in found:
-                found.add(name)
-                todo.extend(self.inputs.get(name, ()))
-        return frozenset(found)
+        known = self._before.get(action.id)
+        if known is None:
+            found: set[str] = set()
+            todo = list(self.inputs.get(action.id, ()))
+            while todo:
+                name = todo.pop()
+                if name not in found:
+                    found.add(name)
+                    todo.extend(self.inputs.get(name, ()))
+            known = self._before[action.id] = frozenset(found)
+        return known
 
     @cached_property
     def effective(self) -> tuple[Action, ...]:
@@ -90,44 +96,42 @@ def read_graph(text: bytes) -> list[Synapse]:
         raise ValueError(f"a {root.tag} element where a transition graph was expected")
     synapses = []
     for synapse in root:
-        actions, inputs = synapse.find("action_set"), synapse.find("inputs")
-        synapses.append(
-            Synapse(
-                list(actions) if actions is not None else [],
-                [
-                    trigger[0].get("id", "")
-                    for trigger in (inputs if inputs is not None else ())
-                    if len(trigger)
-                ],
-            )
-        )
+        elements: list[etree._Element] = []
+        inputs: list[str] = []
+        for part in synapse:
+            if part.tag == "action_set":
+                elements = list(part)
+            elif part.tag == "inputs":
+                inputs = [trigger[0].get("id", "") for trigger in part if len(trigger)]
+        synapses.append(Synapse(elements, inputs))
     return synapses
 
 
+def _part(element: etree._Element, tag: str) -> etree._Element | None:
+    """Return the first child with a tag; twice as fast as ``find``."""
+    return next((child for child in element if child.tag == tag), None)
+
+
 def _values(element: etree._Element, part: str = "attributes") -> dict[str, str]:
-    found = element.find(part)
-    return {str(key): str(value) for key, value in found.attrib.items()} if found is not None else {}
+    found = _part(element, part)
+    return {str(key): str(value) for key, value in found.items()} if found is not None else {}
 
 
 def _describe(element: etree._Element) -> Action:
-    task = element.get("operation", "")
-    primitive = element.find("primitive")
-    resource = primitive.get("id", "") if primitive is not None else ""
+    task, resource = element.get("operation", ""), ""
     interval = timeout = "0"
-    values = element.find("attributes")
+    acts = element.tag == "rsc_op"
     if element.tag == "pseudo_event":
         task = f"pseudo:{task}"
-    elif values is not None:
-        interval = values.get("CRM_meta_interval") or "0"
-        timeout = values.get("CRM_meta_timeout", "0") if element.tag == "rsc_op" else "0"
-    return Action(
-        element.get("id", ""),
-        task,
-        resource,
-        element.get("on_node", "") or "",
-        int(interval),
-        milliseconds(f"{timeout}ms"),
-    )
+    for part in element:
+        if part.tag == "primitive":
+            resource = part.get("id", "")
+        elif part.tag == "attributes" and element.tag != "pseudo_event":
+            interval = part.get("CRM_meta_interval") or "0"
+            timeout = part.get("CRM_meta_timeout", "0") if acts else "0"
+    node = element.get("on_node", "") or ""
+    limit = int(timeout) if timeout.isdigit() else 0
+    return Action(element.get("id", ""), task, resource, node, int(interval), limit)
 
 
 class _Run:

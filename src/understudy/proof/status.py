@@ -7,6 +7,7 @@ resource definition and makes the scheduler restart everything.
 import hashlib
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 from lxml import etree
 
@@ -23,6 +24,12 @@ def operation_digest(attributes: Mapping[str, str], interval: int) -> str:
 
     It covers the resource's parameters, sorted by name, and for a recurring operation its timeout.
     """
+    return _digest(frozenset(attributes.items()), interval)
+
+
+@lru_cache(maxsize=4096)
+def _digest(items: frozenset[tuple[str, str]], interval: int) -> str:
+    attributes = dict(items)
     kept = {
         key: value for key, value in attributes.items() if not _META.match(key) and key not in _NOT_IN_DIGEST
     }

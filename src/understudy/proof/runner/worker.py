@@ -4,6 +4,7 @@ An abort of the scheduler's library ends this process and costs the scenario in 
 """
 
 import contextlib
+import gc
 import json
 import os
 import resource
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from understudy.proof.state import State
 
 MEMORY = 4 << 30
+GARBAGE = 100_000
+"""Objects between two searches for cycles: there are next to none, and many objects."""
 _IGNORED = frozenset({"crm_feature_set", "batch-limit", "transition_id"})
 
 
@@ -63,6 +66,7 @@ class Worker:
         self.judge = Judge(facts, self.player.baseline)
         self.storyteller = Storyteller(facts)
         boot = self.player.boot
+        gc.freeze()
         return {
             "running": boot.after.running(),
             "given": boot.view != "cold",
@@ -146,6 +150,7 @@ def main() -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     os.environ.pop("LD_PRELOAD", None)
+    gc.set_threshold(GARBAGE)
     worker = Worker()
     for line in sys.stdin:
         message = json.loads(line)
