@@ -4,11 +4,12 @@ import pytest
 from lxml import etree
 
 from understudy.proof.configuration import read_configuration
-from understudy.proof.judge import Judge, Verdict
+from understudy.proof.judge import Judge
 from understudy.proof.lint import lint
 from understudy.proof.play import Outcome, Player
 from understudy.proof.runner.command import CommandScheduler
 from understudy.proof.scenarios import Fault, Scenario
+from understudy.proof.verdict import Verdict
 
 
 def primitive(name: str, agent: str) -> str:

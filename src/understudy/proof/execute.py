@@ -55,22 +55,21 @@ class Transition:
     inputs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @cached_property
-    def _before(self) -> dict[str, frozenset[str]]:
-        return {}
+    def _masks(self) -> tuple[dict[str, int], dict[str, int]]:
+        """Return by action its bit, and the bits of all that had to be done before it."""
+        bits = {action.id: 1 << index for index, action in enumerate(self.actions)}
+        before: dict[str, int] = {}
+        for action in self.actions:
+            mask = 0
+            for name in self.inputs.get(action.id, ()):
+                mask |= bits.get(name, 0) | before.get(name, 0)
+            before[action.id] = mask
+        return bits, before
 
-    def before(self, action: Action) -> frozenset[str]:
-        """Return the ids of every action that had to be done before this one."""
-        known = self._before.get(action.id)
-        if known is None:
-            found: set[str] = set()
-            todo = list(self.inputs.get(action.id, ()))
-            while todo:
-                name = todo.pop()
-                if name not in found:
-                    found.add(name)
-                    todo.extend(self.inputs.get(name, ()))
-            known = self._before[action.id] = frozenset(found)
-        return known
+    def precedes(self, first: str, action: Action) -> bool:
+        """Tell whether an action (by its id) had to be done before another one."""
+        bits, before = self._masks
+        return bool(bits.get(first, 0) & before.get(action.id, 0))
 
     @cached_property
     def effective(self) -> tuple[Action, ...]:

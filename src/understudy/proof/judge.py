@@ -5,11 +5,9 @@ the storage and addresses it shares a node with, the same service's other proces
 that was stopped on a healthy node is a bystander.
 """
 
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
 
 from understudy.proof.configuration import Configuration
 from understudy.proof.execute import Action
@@ -18,39 +16,10 @@ from understudy.proof.play import Outcome, Step, unmanaged
 from understudy.proof.scenarios import RECOVERIES, allowed_nodes
 from understudy.proof.state import State
 from understudy.proof.values import is_true
+from understudy.proof.verdict import Verdict, Violation, worst
 
+REMEMBERED = 500
 ORDERLY = frozenset({"healed", "moved", "cluster-maintenance"})
-VERDICTS = ("twice", "lost", "blocked", "bystander", "restarted", "moved", "stopped", "kept")
-
-
-_WORDS = (
-    ("twice", {"running-twice"}),
-    ("lost", {"service-lost", "address-down"}),
-    ("blocked", {"blocked-after-stop-failure", "transition-stuck"}),
-    ("bystander", {"bystander-interrupted"}),
-)
-
-
-def _worst(codes: AbstractSet[str]) -> str:
-    return next((word for word, signs in _WORDS if codes & signs), "")
-
-
-class Violation(NamedTuple):
-    """An invariant that broke in a scenario; ``object`` is the resource or node at fault."""
-
-    code: str
-    object: str
-    detail: str = ""
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What a scenario did to every service, which nodes were fenced, and what broke."""
-
-    services: Mapping[str, str]
-    fenced: tuple[str, ...]
-    violations: tuple[Violation, ...]
-    applied: bool = True
 
 
 class Judge:
@@ -60,6 +29,7 @@ class Judge:
         self.facts = facts
         self.baseline = baseline
         self.kinship = Kinship(facts)
+        self._steps: OrderedDict[tuple[int, bool], tuple[Step, tuple[Violation, ...]]] = OrderedDict()
         self.policy = facts.option("no-quorum-policy", default="stop")
 
     @cached_property
@@ -77,7 +47,7 @@ class Judge:
         fenced: set[str] = set()
         for step in outcome.steps:
             if step.applied:
-                violations += self._step(step, outcome)
+                violations += self._judged(step, several=outcome.scenario.order > 1)
                 fenced |= {
                     action.node for item in step.transitions for action in _done(item.actions, "stonith")
                 }
@@ -119,7 +89,7 @@ class Judge:
             codes.setdefault(service, set()).add(violation.code)
         nothing: Mapping[str, Mapping[str, str]] = {}
         return {
-            service: _worst(codes.get(service, set()))
+            service: worst(codes.get(service, set()))
             or self._word(service, was.get(service, nothing), now.get(service, nothing), service in done)
             for service in self.services
         }
@@ -138,14 +108,24 @@ class Judge:
         stayed = all(set(was[name]) >= set(now.get(name, {})) for name in was)
         return "restarted" if stayed or self.facts.cloned(service) else "moved"
 
-    def _step(self, step: Step, outcome: Outcome) -> Iterator[Violation]:
+    def _judged(self, step: Step, *, several: bool) -> tuple[Violation, ...]:
+        """Return what broke in a step; many scenarios begin with the same one."""
+        key = id(step), several
+        known = self._steps.get(key)
+        if known is None or known[0] is not step:
+            known = self._steps[key] = (step, tuple(self._step(step, several=several)))
+            if len(self._steps) > REMEMBERED:
+                self._steps.popitem(last=False)
+        return known[1]
+
+    def _step(self, step: Step, *, several: bool) -> Iterator[Violation]:
         kind = step.fault.kind
         if not step.settled:
             yield Violation("never-settles", _last_resource(step), str(step.fault))
         yield from self._waiting(step)
         if kind != "cluster-maintenance":
             yield from self._fencing_first(step)
-            yield from self._lost(step, outcome)
+            yield from self._lost(step, several=several)
         yield from self._without_quorum(step)
         yield from self._twice(step)
         yield from self._bystanders(step)
@@ -188,7 +168,7 @@ class Judge:
                     continue
                 owners = {name for name in silent if self._ran(step.before, name, action.resource)} - fenced
                 if owners:
-                    owners -= {stonith[name] for name in transition.before(action) if name in stonith}
+                    owners -= {node for name, node in stonith.items() if transition.precedes(name, action)}
                 if owners:
                     yield Violation("start-before-fencing", base, ",".join(sorted(owners)))
             fenced |= set(stonith.values())
@@ -199,12 +179,11 @@ class Judge:
         history = view.resources.get(resource) if view else None
         return history is not None and history.role != "Stopped"
 
-    def _lost(self, step: Step, outcome: Outcome) -> Iterator[Violation]:
+    def _lost(self, step: Step, *, several: bool) -> Iterator[Violation]:
         state = step.after
         if not state.quorum or step.fault.kind == "fencing-fails" or (step.view and not state.quorum):
             return
         running, before = state.running(), self.baseline.running()
-        several = outcome.scenario.order > 1
         for name in before:
             base = name.partition(":")[0]
             item = self.facts.resources.get(base)
@@ -332,7 +311,7 @@ class Judge:
                         "LVM",
                     ):
                         continue
-                    if storage.id not in transition.before(action):
+                    if not transition.precedes(storage.id, action):
                         yield Violation("starts-before-its-data", name, other)
 
     def _capacity(self, step: Step) -> Iterator[Violation]:

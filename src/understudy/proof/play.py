@@ -22,6 +22,8 @@ from understudy.proof.values import score as int_score
 ROUNDS = 15
 REMEMBERED = 3000
 TEMPLATES = 300
+GRAPHS = 600
+NODE_ACTIONS = frozenset({"stonith", "do_shutdown"})
 PLAIN_SCORE, PROMOTED_SCORE = "10", "100"
 
 
@@ -87,6 +89,7 @@ class Player:
         self._lean = Lean(facts, cib)
         self._stable: set[bytes] = set()
         self._memory: OrderedDict[tuple[bytes, Failing], tuple[Transition, State]] = OrderedDict()
+        self._graphs: OrderedDict[bytes, list[Synapse]] = OrderedDict()
         self._starts: OrderedDict[tuple[Fault, ...], tuple[Step, ...]] = OrderedDict()
         self._slim = slim
         self._dated = cib.find(".//date_expression") is not None
@@ -97,6 +100,7 @@ class Player:
             self._cuts = Cuts(cib, self._lean, slim=self._slim)
             self.world = replace(self.world, recurring=self._lean.recurring)
             self._templates.clear()
+            self._graphs.clear()
 
     @property
     def baseline(self) -> State:
@@ -134,15 +138,26 @@ class Player:
 
     def schedule(self, state: State, failing: Failing) -> tuple[Transition, State]:
         """Ask the scheduler once and carry out its graph; raises ``ValueError`` if it refuses."""
+        # Failures that are over change nothing: what was said to the state without them holds.
+        asked = self._lean.calm(state) if state.now == CLOCK else state
+        key = _digest(asked)
+        graph = self._graphs.get(key)
+        if graph is None:
+            graph = self._graphs[key] = self._asked(asked)
+            if len(self._graphs) > GRAPHS:
+                self._graphs.popitem(last=False)
+        else:
+            self.recalled += 1
+        return execute(graph, state, failing=failing, world=self.world)
+
+    def _asked(self, state: State) -> list[Synapse]:
         text, idle = self._text(state, whole=False)
         graph = self._graph(text, state.now)
         if idle and any(
-            element.get("operation") in ("stonith", "do_shutdown")
-            for synapse in graph
-            for element in synapse.elements
+            element.get("operation") in NODE_ACTIONS for synapse in graph for element in synapse.elements
         ):
             graph = self._graph(self.text(state, whole=True), state.now)
-        return execute(graph, state, failing=failing, world=self.world)
+        return graph
 
     def _graph(self, text: bytes, now: int) -> list[Synapse]:
         self.scheduled += 1

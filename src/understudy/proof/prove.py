@@ -258,7 +258,7 @@ class _Prover:
         """Play scenarios and return those in which something broke."""
         proof = self.proof
         coded = ([list(fault) for fault in scenario.faults] for scenario in scenarios)
-        settings = {"story": story, "sample": self.options.cross_checks if story else 0}
+        settings: dict[str, object] = {"story": story, "sample": self.options.cross_checks if story else 0}
         broken: set[tuple[Fault, ...]] = set()
         for faults, answer in pool.play(coded, chunk, settings):
             scenario = Scenario(tuple(Fault(*item) for item in faults))
@@ -266,6 +266,7 @@ class _Prover:
             self._take(scenario, answer, story=story)
             if answer.get("violations") or "failed" in answer:
                 broken.add(scenario.faults)
+            settings["broken"] = len(proof.rows) < KEPT_VIOLATIONS
             if self.progress:
                 self.progress(proof.played, proof.planned)
         return broken

@@ -98,7 +98,8 @@ def test_actions_fire_in_order_and_never_without_their_inputs() -> None:
     ]
     assert [(item.task, item.resource) for item in transition.waiting] == [("start", "b")]
     assert after.running() == {"a": {"n2": "Started"}}
-    assert transition.before(transition.actions[1]) == {"1"}
+    assert transition.precedes("1", transition.actions[1])
+    assert not transition.precedes("2", transition.actions[0])
 
 
 def test_measured_durations_replace_timeouts() -> None:
