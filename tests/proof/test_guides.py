@@ -92,6 +92,7 @@ def test_a_failed_stop_without_fencing_blocks_what_follows(command: CommandSched
 
 
 def proxied(kind: str, *, reverse: bool) -> etree._Element:
+    """Return an address and a clone of HAProxy; ``reverse`` has HAProxy follow the address, not the other way round."""
     clone = (
         '<clone id="haproxy-clone"><meta_attributes id="m"><nvpair id="i" name="interleave" value="true"/>'
         f"</meta_attributes>{primitive('haproxy', 'ocf:heartbeat:haproxy')}</clone>"
@@ -126,6 +127,31 @@ def test_the_reversed_colocation_leaves_one_haproxy(command: CommandScheduler) -
     player = Player(root, facts, command)
     assert len(player.baseline.running()["haproxy"]) == 1
     assert "colocation-reversed" in {finding.code for finding in lint(facts, root)}
+
+
+def test_the_reversed_colocation_starts_haproxy_only_when_the_address_has_moved(
+    command: CommandScheduler,
+) -> None:
+    root = proxied("Optional", reverse=True)
+    (home,) = Player(root, read_configuration(root), command).baseline.running()["vip"]
+    outcome, _, _ = played(root, command, Fault("monitor", "vip"))
+    assert did(outcome) == {("stop", "vip", home), ("start", "vip", home)}
+    outcome, _, _ = played(root, command, Fault("node-lost", node=home))
+    (moved,) = outcome.steps[0].after.running()["vip"]
+    assert {("start", "vip", moved), ("start", "haproxy", moved)} <= did(outcome)
+    assert set(outcome.steps[0].after.running()["haproxy"]) == {moved}
+
+
+def test_mandatory_and_reversed_restarts_the_only_haproxy_with_the_address(command: CommandScheduler) -> None:
+    root = proxied("Mandatory", reverse=True)
+    (home,) = Player(root, read_configuration(root), command).baseline.running()["vip"]
+    outcome, _, player = played(root, command, Fault("monitor", "vip"))
+    assert set(player.baseline.running()["haproxy"]) == {home}
+    both = {(task, name, home) for task in ("stop", "start") for name in ("vip", "haproxy")}
+    assert did(outcome) == both
+    outcome, _, _ = played(root, command, Fault("node-lost", node=home))
+    (moved,) = outcome.steps[0].after.running()["vip"]
+    assert {("start", "vip", moved), ("start", "haproxy", moved)} <= did(outcome)
 
 
 @pytest.mark.parametrize("fault", [Fault("monitor", "vip"), Fault("node-lost")])
