@@ -12,6 +12,7 @@ from typing import Literal
 
 from lxml import etree
 
+from understudy.proof.quorum import Quorum
 from understudy.proof.values import INFINITY, is_true, milliseconds, score
 
 RESOURCE_TAGS = ("primitive", "group", "clone", "master", "bundle")
@@ -140,6 +141,7 @@ class Configuration:
     tags: dict[str, tuple[str, ...]] = field(default_factory=dict)
     tickets: list[str] = field(default_factory=list)
     levels: dict[str, list[str]] = field(default_factory=dict)
+    quorum: Quorum = field(default_factory=Quorum)
 
     @property
     def cluster_nodes(self) -> list[Node]:

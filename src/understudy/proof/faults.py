@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from understudy.proof.configuration import Configuration
 from understudy.proof.execute import Failing
-from understudy.proof.scenarios import Fault, quorate
+from understudy.proof.scenarios import Fault
 from understudy.proof.state import FAILED, NOT_RUNNING, NodeView, State, Variant, failed
 from understudy.proof.status import failure
 from understudy.proof.values import milliseconds
@@ -23,17 +23,17 @@ class Struck:
     nodes: frozenset[str] = frozenset()
 
 
-def _recount(state: State, facts: Configuration) -> State:
-    total = max(len(facts.cluster_nodes), 1)
-    return replace(state, quorum=quorate(len(state.voting()), total))
+def _recount(state: State, facts: Configuration, *, rivals: bool = False) -> State:
+    nodes = [node.name for node in facts.cluster_nodes]
+    return replace(state, quorum=facts.quorum.holds(state.voting(), nodes, rivals=rivals))
 
 
-def lose(state: State, nodes: tuple[str, ...], facts: Configuration) -> State:
-    """Return the state in which these nodes fell silent, quorum counted anew."""
+def lose(state: State, nodes: tuple[str, ...], facts: Configuration, *, rivals: bool = False) -> State:
+    """Return the state in which these nodes fell silent, quorum counted anew; as ``rivals`` they live on."""
     for name in nodes:
         if node := state.nodes.get(name):
             state = state.with_node(node.lost())
-    return _recount(state, facts)
+    return _recount(state, facts, rivals=rivals)
 
 
 def _return(state: State, nodes: tuple[str, ...], facts: Configuration) -> State:

@@ -244,7 +244,7 @@ class Player:
         other = {node.name for node in self.facts.cluster_nodes} - one
         steps = []
         for side, gone in ((other, one), (one, other)):
-            seen = lose(state, tuple(sorted(gone)), self.facts)
+            seen = lose(state, tuple(sorted(gone)), self.facts, rivals=True)
             transitions, after, settled = self.settle(seen, NOTHING)
             struck = Struck(seen, nodes=frozenset(gone))
             steps.append(Step(fault, ",".join(sorted(side)), state, struck, after, transitions, settled))

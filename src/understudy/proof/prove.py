@@ -15,7 +15,7 @@ from understudy.proof.configuration import Configuration, read_configuration
 from understudy.proof.equivalence import Structure, classes
 from understudy.proof.lint import lint
 from understudy.proof.lint.agents import agents, published
-from understudy.proof.lint.corosync import corosync, corosync_timing
+from understudy.proof.lint.corosync import corosync, corosync_quorum, corosync_timing
 from understudy.proof.result import WARNINGS, Options, Progress, Proof, Row
 from understudy.proof.runner.command import command_version
 from understudy.proof.runner.library import VERSION
@@ -118,6 +118,7 @@ class _Prover:
                 **(asdict(corosync_timing(self.options.corosync)) if self.options.corosync else {}),
                 **self.options.timing,
             },
+            "quorum": asdict(corosync_quorum(self.options.corosync)) if self.options.corosync else {},
             "durations": [[*key, value] for key, value in self.options.durations.items()],
         }
 

@@ -81,13 +81,6 @@ class Coverage:
     left_out: tuple[str, ...] = ()
 
 
-def quorate(members: int, nodes: int, *, two_node: bool | None = None) -> bool:
-    """Tell whether so many members have quorum; two nodes are taken to use Corosync's ``two_node``."""
-    if nodes == 2 and two_node is not False:
-        return members >= 1
-    return members * 2 > nodes
-
-
 def allowed_nodes(facts: Configuration, resource: str) -> list[str]:
     """Return the cluster nodes that no location constraint of the resource or what holds it forbids."""
     names, name = {resource}, resource

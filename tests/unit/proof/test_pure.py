@@ -23,7 +23,6 @@ from understudy.proof.scenarios import (
     atomic,
     combined,
     count_combined,
-    quorate,
     single,
 )
 from understudy.proof.state import CLOCK, History, NodeView, Op, State, Variant, failed
@@ -144,13 +143,6 @@ def test_a_template_keeps_the_given_element_as_it_is() -> None:
     assert filled.find(".//rsc_location[@id='understudy-proof-move']") is not None
     assert filled.find(".//primitive/instance_attributes") is None
     assert filled.find(".//nvpair[@name='enable-startup-probes']").get("value") == "false"  # type: ignore[union-attr]
-
-
-@pytest.mark.parametrize(
-    ("members", "nodes", "answer"), [(2, 3, True), (1, 3, False), (2, 4, False), (1, 2, True)]
-)
-def test_quorum(members: int, nodes: int, answer: bool) -> None:
-    assert quorate(members, nodes) is answer
 
 
 RUNNING = {

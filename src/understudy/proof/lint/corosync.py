@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from understudy.findings.model import Finding
 from understudy.proof.bounds import Timing
+from understudy.proof.quorum import Quorum
 
 TOKEN, COEFFICIENT = 3000, 650
 LONGEST_TOKEN = 30_000
@@ -39,6 +40,27 @@ def corosync_timing(text: str) -> Timing:
         _number(options, "totem.token_coefficient", COEFFICIENT),
         _number(options, "totem.consensus", 0),
     )
+
+
+def corosync_quorum(text: str) -> Quorum:
+    """Return how a corosync.conf has votes counted."""
+    options = read_corosync(text)
+    votes: dict[str, int] = {}
+    ranks: dict[str, int] = {}
+    for block in re.findall(r"^\s*node\s*\{([^{}]*)\}", text, re.MULTILINE):
+        node = dict(re.findall(r"^\s*(\w+)\s*:\s*(\S+)\s*$", block, re.MULTILINE))
+        name = node.get("name") or node.get("ring0_addr", "")
+        ranks[name] = int(node["nodeid"]) if node.get("nodeid", "").isdigit() else len(ranks) + 1
+        if node.get("quorum_votes", "").isdigit():
+            votes[name] = int(node["quorum_votes"])
+    device, breaker = 0, "quorum.auto_tie_breaker_node"
+    if "quorum.device" in options:
+        algorithm = options.get("quorum.device.net.algorithm", ["ffsplit"])[-1]
+        breaker = "quorum.device.net.tie_breaker"
+        device = max(len(ranks) - 1, 1) if algorithm == "lms" else _number(options, "quorum.device.votes", 1)
+    two_node = options.get("quorum.two_node", ["0"])[-1] == "1"
+    automatic = options.get("quorum.auto_tie_breaker", ["0"])[-1] == "1"
+    return Quorum(votes, ranks, device, two_node, automatic, options.get(breaker, ["lowest"])[-1])
 
 
 def corosync(text: str, nodes: int) -> Iterator[Finding]:

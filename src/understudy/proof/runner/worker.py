@@ -18,6 +18,7 @@ from understudy.proof.bounds import Timing, interruptions
 from understudy.proof.configuration import Configuration, read_configuration
 from understudy.proof.judge import Judge, judge_boot
 from understudy.proof.play import Outcome, Player, Scheduler
+from understudy.proof.quorum import Quorum
 from understudy.proof.runner.command import CommandScheduler
 from understudy.proof.runner.library import LibraryScheduler
 from understudy.proof.scenarios import RECOVERIES, Fault, Scenario
@@ -60,6 +61,7 @@ class Worker:
             message["cib"].encode(), etree.XMLParser(resolve_entities=False, no_network=True)
         )
         facts = read_configuration(cib)
+        facts.quorum = Quorum(**message.get("quorum", {}))
         self.timing = Timing(**message.get("timing", {}))
         durations = {(item[0], item[1]): int(item[2]) for item in message.get("durations", ())}
         self.player = Player(cib, facts, self.scheduler, durations)
