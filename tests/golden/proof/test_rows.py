@@ -21,7 +21,7 @@ SIGN = {**{word: sign for word, (sign, _) in SIGNS.items()}, "kept": "."}
 
 
 def summary(proof: Proof) -> str:
-    """Return a line for each scenario: a sign for each service, nodes fenced, what broke and its digest, seconds at most."""
+    """Return a line a scenario: a sign a service, nodes fenced, seconds at most, what broke and its digest."""
     lines = [" ".join(proof.services)]
     for row in proof.rows:
         signs = "".join(SIGN[row.services[service]] for service in proof.services) if row.services else "-"
