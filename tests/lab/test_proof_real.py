@@ -93,7 +93,7 @@ def test_monitor_fails_up_to_the_threshold(cluster: Cluster) -> None:
     cluster.compare(after, before, node)
 
 
-@pytest.mark.parametrize("resource", ["keystone", "worker", "scheduler", "api"])
+@pytest.mark.parametrize("resource", ["keystone", "worker", "api"])
 def test_start_fails(cluster: Cluster, resource: str) -> None:
     node = cluster.home("api-address" if resource == "api" else resource)
     faults = Fault("start", resource, node if resource == "api" else ""), Fault("healed", resource)
