@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from lxml import etree
 from tests.lab.conftest import PASSWORD, run
-from tests.lab.test_drill_faults import CIB, corosync_conf, wait_until
+from tests.lab.small_cluster import CIB, corosync_conf, wait_until
 
 from understudy.lab.client import Lab
 from understudy.proof.configuration import read_configuration

@@ -25,7 +25,7 @@ from tests.lab.proved_cluster import (
 from understudy.proof.runner.library import LibraryScheduler, SchedulerUnavailableError
 from understudy.proof.scenarios import Fault
 
-pytestmark = [pytest.mark.root, pytest.mark.lab]
+pytestmark = [pytest.mark.root, pytest.mark.lab, pytest.mark.long]
 
 
 @pytest.fixture(scope="module")

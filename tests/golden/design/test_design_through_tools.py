@@ -53,6 +53,7 @@ def test_crmsh_makes_of_its_text_what_apply_makes(with_agents: Tools, path: Path
     assert without_owner((folder / "cib.xml").read_text()) == without_owner(wanted)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", THROUGH_PCS)
 def test_pcs_makes_of_its_commands_what_apply_makes(with_agents: Tools, name: str) -> None:
     folder, run = with_agents
