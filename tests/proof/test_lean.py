@@ -1,5 +1,6 @@
 """What the scheduler is not given decides nothing: with it and without it, every failure ends alike."""
 
+import random
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,17 @@ from understudy.proof.cib import load_cib
 from understudy.proof.configuration import read_configuration
 from understudy.proof.play import Outcome, Player
 from understudy.proof.runner.library import LibraryScheduler
-from understudy.proof.scenarios import single
+from understudy.proof.scenarios import Scenario, atomic, combined, single
 
 CORRECT = Path(__file__).with_name("correct.xml")
+GOLDEN = sorted((Path(__file__).parents[1] / "golden" / "proof").glob("*.xml"))
 MANY = 40
-CIBS = [CORRECT, *sorted((CORPUS / "cib").glob("*.xml")), *sorted((CORPUS / "scheduler").glob("*.xml"))[::9]]
+CIBS = [
+    CORRECT,
+    *GOLDEN,
+    *sorted((CORPUS / "cib").glob("*.xml")),
+    *sorted((CORPUS / "scheduler").glob("*.xml"))[::9],
+]
 
 
 def told(outcome: Outcome) -> list[object]:
@@ -47,6 +54,20 @@ def test_every_failure_ends_alike(file: Path, library: LibraryScheduler) -> None
     for scenario in scenarios[:: max(len(scenarios) // MANY, 1)]:
         one, two = told(lean.play(scenario)), told(whole.play(scenario))
         assert one == two, scenario.name
+
+
+@pytest.mark.parametrize("file", [CORRECT, *GOLDEN], ids=lambda path: path.stem)
+def test_combined_failures_end_alike(file: Path, library: LibraryScheduler) -> None:
+    root = etree.fromstring(file.read_bytes())
+    facts = read_configuration(root)
+    lean, whole = Player(root, facts, library), Player(root, facts, library, slim=False)
+    pairs = list(combined(facts, lean.baseline.running(), 2))
+    faults = atomic(facts, lean.baseline.running())
+    chance = random.Random(1)  # noqa: S311 - the same sample each time
+    threes = [Scenario(tuple(chance.sample(faults, 3))) for _ in range(MANY)]
+    for scenario in [*chance.sample(pairs, MANY), *threes]:
+        assert told(lean.play(scenario)) == told(whole.play(scenario)), scenario.name
+    assert lean.scheduled < whole.scheduled
 
 
 def test_less_is_scheduled_for_less(library: LibraryScheduler) -> None:
