@@ -148,7 +148,7 @@ def growth() -> list[dict[str, Any]]:
 
 
 def part(cib: str) -> dict[str, Any]:
-    """Time as much of a proof as fits into the time; the rest is estimated from it."""
+    """Time as much of a proof as fits into the time; the first ones are those that stand for others as well."""
     begun, used = time.monotonic(), processor_seconds()
 
     def tell(done: int, total: int) -> None:
@@ -162,7 +162,7 @@ def part(cib: str) -> dict[str, Any]:
         "seconds": proof.seconds,
         "processor_seconds": round(processor_seconds() - used, 3),
         "per_second": round(proof.played / proof.seconds, 1),
-        "estimated seconds": round(proof.seconds * proof.planned / max(proof.played, 1), 1),
+        "broken off": proof.interrupted,
     }
 
 
