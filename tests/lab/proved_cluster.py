@@ -4,8 +4,9 @@ import time
 from dataclasses import dataclass
 
 from lxml import etree
-from tests.lab.conftest import PASSWORD, run
-from tests.lab.small_cluster import CIB, corosync_conf, wait_until
+from tests.lab import small_cluster
+from tests.lab.conftest import run
+from tests.lab.small_cluster import wait_until
 
 from understudy.lab.client import Lab
 from understudy.proof.configuration import read_configuration
@@ -40,15 +41,9 @@ REMOVE = {
 }
 
 
-def configuration(lab: Lab) -> str:
+def configuration() -> str:
     """Return a data group, the guides' group of APIs, a warm service and processes tied by orders, as crmsh text."""
-    lines = []
-    for name, node in lab.topology.nodes.items():
-        login = f"ip={node.bmc_address} username={node.bmc_user} password_script='/bin/cat /etc/fencing'"
-        hosts = f"pcmk_host_list={name} pcmk_host_check=static-list ssl_insecure=1"
-        lines.append(f"primitive fence-{name} stonith:fence_redfish params {login} {hosts}")
-        lines.append(f"location l-{name} fence-{name} -inf: {name}")
-    lines += [f"primitive {name} ocf:test:Dummy op monitor interval=1" for name in (*SINGLES, "api")]
+    lines = [f"primitive {name} ocf:test:Dummy op monitor interval=1" for name in (*SINGLES, "api")]
     lines += [
         f"primitive {name} ocf:heartbeat:IPaddr2 params ip=203.0.113.{host} cidr_netmask=24 op monitor interval=1"
         for name, host in (("db-address", 101), ("api-address", 103), ("guide-address", 104))
@@ -163,32 +158,15 @@ class Cluster:
 
 def form(lab: Lab) -> None:
     """Make a cluster of the lab's nodes, with this configuration."""
-    for name in lab.topology.nodes:
-        run(
-            lab,
-            name,
-            f"""
-            umask 077
-            printf '%0128d' 7 > /etc/corosync/authkey
-            cat > /etc/corosync/corosync.conf <<'END'
-{corosync_conf(lab)}END
-            echo '{CIB}' > /var/lib/pacemaker/cib/cib.xml
-            chown hacluster:haclient /var/lib/pacemaker/cib/cib.xml
-            printf %s '{PASSWORD}' > /etc/fencing
-            mkdir -p /var/log/corosync
-            install -d -m 755 /usr/lib/ocf/resource.d/test
-            cat > /usr/lib/ocf/resource.d/test/Dummy <<'END'
+    folder = "/usr/lib/ocf/resource.d/test"
+    install = f"""install -d -m 755 {folder}
+cat > {folder}/Dummy <<'END'
 {AGENT}END
-            chmod 755 /usr/lib/ocf/resource.d/test/Dummy
-            cp -p /usr/lib/ocf/resource.d/test/Dummy /usr/lib/ocf/resource.d/test/Stateful
-            update-rc.d corosync enable
-            update-rc.d pacemaker enable
-            service corosync start
-            service pacemaker start
-            """,
-        )
-    wait_until(lambda: ONLINE in lab.run_in(NODES[0], ["crm_mon", "-1"]).stdout)
-    done = lab.run_in(NODES[0], ["crm", "configure"], 60, configuration(lab))
+chmod 755 {folder}/Dummy
+cp -p {folder}/Dummy {folder}/Stateful
+"""
+    small_cluster.form(lab, install, [])
+    done = lab.run_in(NODES[0], ["crm", "configure"], 60, configuration())
     assert done.returncode == 0, done.stderr
 
 
