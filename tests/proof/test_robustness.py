@@ -147,6 +147,9 @@ ODD = {
         '<rsc_order id="o"><resource_set id="s1"><resource_ref id="a"/><resource_ref id="b"/></resource_set>'
         '<resource_set id="s2" sequential="false"><resource_ref id="c"/></resource_set></rsc_order>',
     ),
+    "an id given twice": odd(f'<group id="a">{DUMMY.format("a", "")}{DUMMY.format("b", "")}</group>').replace(
+        b"pacemaker-3.7", b"none"
+    ),
     "names with markup": odd(DUMMY.format("a", "").replace('id="a"', 'id="a.b-c_d"')).replace(
         b"n1", b"n&lt;1&quot;"
     ),

@@ -250,9 +250,9 @@ class _Reader:
             )
 
     def _resource(self, element: etree._Element, parent: str, inherited: Mapping[str, str]) -> None:
-        if element.tag not in RESOURCE_TAGS:
-            return
         name = element.get("id", "")
+        if element.tag not in RESOURCE_TAGS or name in self.facts.resources:
+            return  # an id that is given twice could make a resource its own ancestor
         template = self.templates.get(element.get("template", ""))
         own = (_pairs(template, "meta_attributes") if template is not None else {}) | _pairs(
             element, "meta_attributes"
