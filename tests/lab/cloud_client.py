@@ -5,10 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from keystoneauth1.identity import V3Password
-from keystoneauth1.session import Session
-
-from understudy.lab.client import CLIENT, Lab, in_network_of
+from understudy.lab.client import CLIENT, Lab, administrator_session, in_network_of
 
 REQUEST_SECONDS = 20
 PATIENCE_SECONDS = 90
@@ -69,16 +66,8 @@ class CloudClient:
         assert status == "available", f"volume {volume} is {status}"
 
     def _call(self, service: str, method: str, path: str, body: object) -> Any:
-        login = V3Password(
-            auth_url=self.keystone,
-            username="admin",
-            password=self.password,
-            project_name="admin",
-            user_domain_id="default",
-            project_domain_id="default",
-        )
         at = {"service_type": service, "interface": "public"}
-        answer = Session(auth=login, timeout=REQUEST_SECONDS).request(
+        answer = administrator_session(self.keystone, self.password, REQUEST_SECONDS).request(
             path if service != "identity" else self.keystone + path,
             method,
             json=body,

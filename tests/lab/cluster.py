@@ -147,6 +147,13 @@ class Site:
             assert time.monotonic() < deadline, json.dumps(seen, indent=1)
             time.sleep(POLL_SECONDS)
 
+    def fenced(self, victim: str, since: float) -> bool:
+        """Tell whether a node's BMC was used on it since a time (seconds since the epoch)."""
+        return any(
+            event["event"] == "bmc-reset" and event["node"] == victim and float(str(event["time"])) > since
+            for event in self.lab.events()
+        )
+
     def client(self) -> ImageClient:
         """Return a user of the cloud, in the clients' network."""
         text = self.spec.read_text()

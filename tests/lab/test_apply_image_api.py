@@ -178,16 +178,9 @@ def test_an_image_survives_the_power_loss_of_the_node_that_served_it(site: Site)
     begun = time.time()
     site.lab.crash(victim)
     # Healthy again means: taken over, fenced, and the node that was dead is back as a member.
-    site.settle(lambda now: bool(now["healthy"]) and _fenced(site, victim, begun))
+    site.settle(lambda now: bool(now["healthy"]) and site.fenced(victim, begun))
     assert client.download(image) == hashlib.sha256(content).hexdigest()
     placed = site.placement()
     assert not {name for name, nodes in placed.items() if victim in nodes and not name.startswith("fence-")}
     time.sleep(5)
     assert site.placement() == placed, "a node that came back must not pull anything"
-
-
-def _fenced(site: Site, victim: str, begun: float) -> bool:
-    return any(
-        event["event"] == "bmc-reset" and event["node"] == victim and float(str(event["time"])) > begun
-        for event in site.lab.events()
-    )

@@ -197,7 +197,7 @@ def test_everything_survives_the_power_loss_of_the_node_that_served(site: Site, 
     site.lab.crash(victim)
     for make in made.values():
         make("after")
-    site.settle(lambda now: bool(now["healthy"]) and _fenced(site, victim, begun))
+    site.settle(lambda now: bool(now["healthy"]) and site.fenced(victim, begun))
     names = client.names()
     assert all({"before", "after"} <= names[kind] for kind in made)
     now = masters(site, "haproxy")["haproxy"]
@@ -208,13 +208,6 @@ def test_everything_survives_the_power_loss_of_the_node_that_served(site: Site, 
     assert not {name for name, nodes in placed.items() if victim in nodes}
     time.sleep(5)
     assert {name: site.placement()[name] for name in placed} == placed
-
-
-def _fenced(site: Site, victim: str, begun: float) -> bool:
-    return any(
-        event["event"] == "bmc-reset" and event["node"] == victim and float(str(event["time"])) > begun
-        for event in site.lab.events()
-    )
 
 
 def test_the_whole_fits_the_memory_that_is_promised(site: Site) -> None:

@@ -33,17 +33,16 @@ def carried_proof(given: Input, design: Design) -> CarriedProof:
     configuration = cib.render(with_nodes(design.cluster, given.loaded.spec)).encode()
     digest = _digest(given, design, configuration)
     file = state_directory(given.loaded.spec.cloud, os.environ) / FILE
-    return _kept(file, digest) or _made(given, design, configuration, file, digest)
+    return _kept(file, digest) or _made(given, file, digest)
 
 
-def _made(given: Input, design: Design, configuration: bytes, file: Path, digest: str) -> CarriedProof:
+def _made(given: Input, file: Path, digest: str) -> CarriedProof:
     # These take half a second to load, for which a kept proof need not wait.
-    from understudy.cli.proving import accepted  # noqa: PLC0415
+    from understudy.cli.proving import designed  # noqa: PLC0415
     from understudy.proof.prove import prove  # noqa: PLC0415
     from understudy.proof.report import brief, brief_json  # noqa: PLC0415
-    from understudy.proof.result import Options  # noqa: PLC0415
 
-    options = Options(accepted=accepted(given), corosync=design.corosync_conf)
+    configuration, options = designed(given)
     proof = prove(configuration, str(given.path), options)
     carried = CarriedProof(tuple(brief(proof)), brief_json(proof))
     if proof.played and not proof.interrupted:

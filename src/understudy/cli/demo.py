@@ -35,7 +35,7 @@ from understudy.drill.tell import closing
 from understudy.drill.verdicts import judge
 from understudy.findings import Finding, FindingsError
 from understudy.kinds.registry import KINDS
-from understudy.lab.client import CLIENT, Lab, in_network_of
+from understudy.lab.client import CLIENT, Lab, administrator_session, in_network_of
 from understudy.plan.apply import apply_plan
 from understudy.plan.journal import state_directory
 from understudy.report.drill_page import drill_page
@@ -69,19 +69,7 @@ class ImageClient:
         return str(in_network_of(self.lab.pid_of(CLIENT), lambda: self._download(image)))
 
     def _session(self) -> Any:  # noqa: ANN401 - keystoneauth is imported late
-        from keystoneauth1.identity import V3Password  # noqa: PLC0415 - costs a third of a second
-        from keystoneauth1.session import Session  # noqa: PLC0415
-
-        login = V3Password(
-            auth_url=self.keystone,
-            username="admin",
-            password=self.password,
-            project_name="admin",
-            user_domain_id="default",
-            project_domain_id="default",
-        )
-        trusted = str(self.authority) if self.authority else True
-        return Session(auth=login, timeout=REQUEST_SECONDS, verify=trusted)
+        return administrator_session(self.keystone, self.password, REQUEST_SECONDS, self.authority)
 
     def _upload(self, content: bytes) -> str:
         session = self._session()

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from understudy.lab import kernel
 from understudy.lab.state import Folder, Process
@@ -248,3 +248,27 @@ def wait_until_ended(process: Process, seconds: float) -> bool:
             return False
         time.sleep(0.01)
     return True
+
+
+def administrator_session(
+    keystone: str,
+    password: str,
+    seconds: float,
+    authority: Path | None = None,
+) -> Any:  # noqa: ANN401 - keystoneauth is imported late
+    """Return a keystoneauth session of the administrator, with ``seconds`` for each request.
+
+    ``authority`` is whom it trusts to have signed certificates; without it, whom this machine trusts.
+    """
+    from keystoneauth1.identity import V3Password  # noqa: PLC0415 - costs a third of a second
+    from keystoneauth1.session import Session  # noqa: PLC0415
+
+    login = V3Password(
+        auth_url=keystone,
+        username="admin",
+        password=password,
+        project_name="admin",
+        user_domain_id="default",
+        project_domain_id="default",
+    )
+    return Session(auth=login, timeout=seconds, verify=str(authority) if authority else True)

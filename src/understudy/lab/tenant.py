@@ -16,7 +16,7 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any, TypeVar
 
-from understudy.lab.client import CLIENT, SWITCH, Lab, in_network_of
+from understudy.lab.client import CLIENT, SWITCH, Lab, administrator_session, in_network_of
 
 INSIDE = Path(__file__).parent / "inside" / "tenant.py"
 METADATA = Path(__file__).parent / "inside" / "metadata.py"
@@ -45,18 +45,7 @@ class Api:
         return in_network_of(self.lab.pid_of(CLIENT), lambda: self._call(method, path, body))
 
     def _call(self, method: str, path: str, body: object) -> Any:  # noqa: ANN401 - JSON
-        from keystoneauth1.identity import V3Password  # noqa: PLC0415 - costs a third of a second
-        from keystoneauth1.session import Session  # noqa: PLC0415
-
-        login = V3Password(
-            auth_url=self.keystone,
-            username="admin",
-            password=self.password,
-            project_name="admin",
-            user_domain_id="default",
-            project_domain_id="default",
-        )
-        session = Session(auth=login, timeout=REQUEST_SECONDS)
+        session = administrator_session(self.keystone, self.password, REQUEST_SECONDS)
         answer = session.request(f"{self.neutron}/v2.0/{path}", method, json=body)
         return answer.json() if answer.content else None
 
