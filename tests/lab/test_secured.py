@@ -14,7 +14,7 @@ from tests.lab.cluster import EXAMPLE, Run, Site, make_site, taken_down
 
 from understudy.lab.client import CLIENT, SWITCH, in_network_of
 
-pytestmark = [pytest.mark.root, pytest.mark.lab]
+pytestmark = [pytest.mark.root, pytest.mark.lab, pytest.mark.long]
 
 SECURED = EXAMPLE.with_name("secured.yaml")
 SECONDS = 30

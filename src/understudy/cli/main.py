@@ -2,6 +2,7 @@
 
 import asyncio
 import atexit
+import errno
 import os
 import sys
 
@@ -13,6 +14,7 @@ from understudy.findings import FindingsError, count
 
 INTERRUPTED = 130
 HELP = ("--help", "-h")
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 app = App(
     name="understudy",
@@ -79,6 +81,11 @@ def run(arguments: list[str]) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()
+        return FAILED
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        err.print(f"The output cannot be written: {error.strerror}.")
         return FAILED
     return result if isinstance(result, int) else 0
 

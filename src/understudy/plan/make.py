@@ -22,7 +22,7 @@ def make_plan(
     """
     ordered = sorted(items, key=phase_of, reverse=backwards)
     changes = compare_all(ordered, observations, kinds)
-    return Plan(cloud, changes, digest_of_all(cloud, changes, observations), backwards=backwards)
+    return Plan(cloud, changes, digest_of_all(cloud, changes), backwards=backwards)
 
 
 def compare_all(
@@ -57,5 +57,5 @@ def demand_same(plan: Plan, saved: Mapping[str, object]) -> None:
     moved = [change for change in now if change not in changes]
     moved += [change for change in changes if isinstance(change, dict) and change not in now]
     names = dict.fromkeys(f"{change.get('target')} {change.get('subject')}" for change in moved)
-    what = ", ".join(names) or "something that is not part of the plan"
+    what = ", ".join(names) or "the order of its steps"
     raise FindingsError([Finding("plan-outdated", values={"what": what})], exit_status=1)

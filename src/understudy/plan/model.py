@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from understudy.design.items import phase_of
@@ -15,9 +14,9 @@ FORMAT = 1
 class Plan:
     """Changes in the order of their phases.
 
-    ``digest`` stands for the changes and for all that was observed. ``foreign`` names what is in the cluster and is
-    not ours; ``notes`` are sentences for a person, such as what Pacemaker will do. A rollback goes ``backwards``:
-    the last phase comes first.
+    ``digest`` stands for the changes and for what was observed where they change something. ``foreign`` names what is
+    in the cluster and is not ours; ``notes`` are sentences for a person, such as what Pacemaker will do. A rollback
+    goes ``backwards``: the last phase comes first.
     """
 
     cloud: str
@@ -83,11 +82,9 @@ def digest_of(observed: object) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:20]
 
 
-def digest_of_all(cloud: str, changes: tuple[Change, ...], observations: Mapping[str, object]) -> str:
-    """Return the digest of a plan."""
-    whole = {
-        "cloud": cloud,
-        "observed": {key: digest_of(observations[key]) for key in observations},
-        "changes": [change_as_json(change) for change in changes],
-    }
-    return digest_of(whole)
+def digest_of_all(cloud: str, changes: tuple[Change, ...]) -> str:
+    """Return the digest of a plan.
+
+    What was observed elsewhere is left out: it may move, as a cluster does, without the plan being another one.
+    """
+    return digest_of({"cloud": cloud, "changes": [change_as_json(change) for change in changes]})

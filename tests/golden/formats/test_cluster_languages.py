@@ -238,6 +238,7 @@ def test_crmsh_makes_the_same_of_its_text(tools: Tools) -> None:
 
 @pytest.mark.root
 @pytest.mark.lab
+@pytest.mark.long
 def test_pcs_makes_the_same_of_its_commands(tools: Tools) -> None:
     folder, run = tools
     (folder / "cib.xml").write_text(base())

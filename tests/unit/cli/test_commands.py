@@ -2,6 +2,8 @@
 
 import inspect
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -42,3 +44,15 @@ def test_what_init_and_render_print_is_json(understudy: Understudy, spec: Path, 
     rendered = json.loads(understudy("render", spec, "--to", tmp_path / "rendered", "--json").out)
     assert "cluster/cib.xml" in rendered["files"]
     assert (tmp_path / "rendered" / "cluster" / "cib.xml").is_file()
+
+
+def test_output_that_cannot_be_written_is_one_sentence(spec: Path) -> None:
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        done = subprocess.run(
+            [Path(sys.executable).with_name("understudy"), "check", spec],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (1, "The output cannot be written: No space left on device.\n")

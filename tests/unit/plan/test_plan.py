@@ -48,6 +48,15 @@ async def test_saved_plan_is_refused_in_a_world_that_moved_on(site: Any) -> None
     assert finding.values["what"] == "two /etc/agent"
 
 
+async def test_saved_plan_holds_while_what_it_leaves_alone_moves(site: Any) -> None:
+    await site.apply()
+    site.machines["one"].put("/etc/agent", "other", 0o755)
+    saved = (await site.plan()).as_json()
+    own = "[DEFAULT]\nbind_host = 192.0.2.3\n[auth]\npassword = s3cret\n# somebody was here\n"
+    site.machines["two"].put("/etc/glance/api.conf", own, 0o640)
+    demand_same(await site.plan(), saved)
+
+
 async def test_saved_plan_is_refused_when_the_spec_changed(site: Any) -> None:
     saved = (await site.plan()).as_json()
     site.items = [replace(item, mode=0o700) if item.subject == "/etc/agent" else item for item in site.items]
