@@ -102,7 +102,6 @@ def mutated(data: st.DataObject) -> bytes:
 @settings(
     max_examples=EXAMPLES,
     deadline=None,
-    derandomize="UNDERSTUDY_FUZZ" not in os.environ,
     suppress_health_check=list(HealthCheck),
 )
 def test_anything_gives_findings_or_verdicts(data: st.DataObject) -> None:

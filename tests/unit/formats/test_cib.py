@@ -292,3 +292,9 @@ def test_other_peoples_cibs_can_be_read_compared_and_merged_into() -> None:
         merged = merge(text, ClusterConfiguration(resources=(ADDRESS,)))
         assert merged.findings == (), path.name
         assert {change.id for change in diff(text, merged.cib)} == {"api-ip", OWNER}
+
+
+def test_a_reference_without_an_id_stays() -> None:
+    cib = "<cib><configuration><tags><tag id='t'><obj_ref/></tag></tags><resources><primitive id='p'/></resources>"
+    text = canonical(f"{cib}</configuration></cib>")
+    assert canonical(text) == text

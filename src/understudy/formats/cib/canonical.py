@@ -45,7 +45,7 @@ def canonical(text: str, *, resource_order: bool = True) -> str:
     resources = root.find("resources")
     if resources is not None and not resource_order:
         resources[:] = sorted(elements(resources), key=lambda element: element.get("id", ""))
-    made_up = {element.get("id") for element in root.iter(*ANONYMOUS)}
+    made_up = {element.get("id") for element in root.iter(*ANONYMOUS)} - {None}
     for reference in list(root.iter("obj_ref")):
         parent = reference.getparent()
         if parent is not None and reference.get("id") in made_up:
