@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
-from tests.lab.conftest import NewLab
+from tests.lab.conftest import NewLab, run
 from tests.lab.small_cluster import form
 
 from understudy.drill.faults.aim import read_wishes
@@ -51,6 +51,18 @@ def cluster(new_lab: NewLab) -> Lab:
     lab = new_lab("drill")
     form(lab, PREPARE, RESOURCES)
     return lab
+
+
+def _may_raise_limits() -> bool:
+    """Tell whether this machine lets root raise the limit on locked memory (CAP_SYS_RESOURCE)."""
+    status = Path("/proc/self/status").read_text(encoding="ascii").split("CapBnd:")[1].split()[0]
+    return bool(int(status, 16) >> 24 & 1)
+
+
+def test_corosync_runs_as_it_is_installed(cluster: Lab) -> None:
+    run(cluster, "controller-1", "chrt -p $(pidof corosync) | grep SCHED_RR")
+    if _may_raise_limits():  # else Corosync says that it does without, and goes on
+        run(cluster, "controller-1", "grep 'VmLck:.*[1-9]' /proc/$(pidof corosync)/status")
 
 
 @asynccontextmanager
