@@ -116,6 +116,9 @@ def _modes(loaded: LoadedSpec, networking: Networking, agents: list[ServiceEntry
             yield Finding("l3-ha-shared-host", values={"service": routers[0].name}, place=place)
         elif len(nodes) == 1:
             yield Finding("l3-ha-single-node", values={"node": next(iter(nodes))}, place=place)
+    if once and spec.fencing and spec.fencing.none:
+        place = places.key("fencing", "none")
+        yield Finding("shared-host-without-fencing", values={"service": once[0].name}, place=place)
     if networking.automatic_rescheduling and once:
         place = places.value("networking", "automatic_rescheduling")
         yield Finding("rescheduling-shared-host", values={"service": once[0].name}, place=place)
