@@ -23,6 +23,7 @@ def serve(address: str, port: int, secret: bytes) -> None:
             fits = bool(instance) and signature == self.headers.get("X-Instance-ID-Signature")
             body = instance.encode() if fits else b"not signed by the metadata agent"
             self.send_response(200 if fits else 403)
+            self.send_header("Content-Type", "text/plain")  # Neutron's metadata agent fails without one
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)

@@ -20,15 +20,27 @@ MAGIC = b"\x63\x82\x53\x63"
 DISCOVER, OFFER, REQUEST, ACK = 1, 2, 3, 5
 ECHO_IDENTIFIER = 0x7575
 TRIES, WAIT = 4, 2.0
+METADATA_SECONDS = 5
 METADATA = "http://169.254.169.254/latest/meta-data/instance-id"
 
 
 def main(action: str, *rest: str) -> None:
     """Do what is asked for."""
-    if action == "metadata":
-        with urllib.request.urlopen(METADATA, timeout=float(rest[0]) if rest else 5):
-            pass
+    if action == "pings":
+        pings(rest[0], float(rest[1]))
         return
+    said = (
+        metadata()
+        if action == "metadata"
+        else {"lease": lease, "renew": renew, "ping": ping}[action](rest[0])
+    )
+    sys.stdout.write(f"{said}\n")
+
+
+def metadata() -> str:
+    """Read the machine's own id."""
+    with urllib.request.urlopen(METADATA, timeout=METADATA_SECONDS) as answer:
+        return str(answer.read().decode())
 
 
 def lease(interface: str) -> str:
