@@ -149,10 +149,12 @@ def move(site: Site) -> object:
     """Move the stack to the other network node and wait until it is there."""
     node = site.active()
     site.on(MACHINE_NODE, f"crm_resource --resource {site.shape.moved} --ban --node {node}")
-    wait_for(lambda: site.active() not in ("", node), PATIENCE, 0.3)
-    wait_for(lambda: site.tenant.reaches_outside() and site.tenant.is_reached(), PATIENCE, 0.3)
-    left = site.on(node, "ip netns list; ls /sys/class/net | grep brq; pgrep -x dnsmasq")
-    site.on(MACHINE_NODE, f"crm_resource --resource {site.shape.moved} --clear --node {node}")
+    try:
+        wait_for(lambda: site.active() not in ("", node), PATIENCE, 0.3)
+        wait_for(lambda: site.tenant.reaches_outside() and site.tenant.is_reached(), PATIENCE, 0.3)
+        left = site.on(node, "ip netns list; ls /sys/class/net | grep brq; pgrep -x dnsmasq")
+    finally:
+        site.on(MACHINE_NODE, f"crm_resource --resource {site.shape.moved} --clear --node {node}")
     return {"left_behind": left.split()}
 
 

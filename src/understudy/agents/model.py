@@ -108,6 +108,15 @@ class Leaves(Model):
     """Chains in the node's own packet filter."""
 
 
+class Announces(Model):
+    """What the networks have to be told of a service's namespaces when they have come to a node."""
+
+    interfaces: tuple[str, ...]
+    """Interfaces with addresses that were elsewhere before, by the beginnings of their names."""
+    translates: bool = False
+    """Whether rules for translating addresses come later than the interfaces."""
+
+
 class Timeouts(Model):
     """Advertised times in seconds."""
 
@@ -145,6 +154,7 @@ class AgentData(Model):
     heartbeat: str = ""
     """The name (``binary``) of an agent of Neutron in the Networking API, which shows whether Neutron hears it."""
     leaves: Leaves | None = None
+    announces: Announces | None = None
     settle: float = 3.0
     """Seconds that a service without an address and without a broker has to live to count as started."""
     parameters: dict[str, Parameter] = Field(default_factory=dict)
@@ -152,6 +162,8 @@ class AgentData(Model):
 
     @model_validator(mode="after")
     def _fits(self) -> "AgentData":
+        if self.announces and not (self.leaves and self.leaves.namespaces):
+            raise ValueError("what is announced is in namespaces that are left")
         if not self.launch and not self.leaves:
             raise ValueError("there is no way to launch it")
         if self.launch and not (self.user and self.config):

@@ -28,9 +28,13 @@ if TYPE_CHECKING:
 ANSWER_SECONDS = 90
 REQUEST_SECONDS = 10
 CONNECT_RETRIES = 4
+"""Tries after the first one, with pauses that double from half a second."""
+NOT_DONE = (403, 503)
+"""Answers of a Keystone that has just started, and of a balancer that finds none: nothing was done, so it is tried
+again. While its first request fills Keystone's policy, those beside it are refused (keystone/common/rbac_enforcer)."""
+STATUS_RETRIES = 3
 LOGIN_SECONDS = 5
 """How long a look at Keystone tries to log in, in seconds; the wait factor stretches it."""
-"""Tries after the first one, with pauses that double from half a second."""
 _NOTE = "keystone "
 logging.getLogger("keystoneauth").addHandler(logging.NullHandler())  # its tries are ours to tell of
 _FORWARDED = re.compile(r"https?://127\.0\.0\.1:\d+(?:/v3)?")
@@ -71,6 +75,8 @@ class IdentityApi:
                 authenticated=True,
                 headers={"Accept": "application/json"},
                 connect_retries=CONNECT_RETRIES,
+                retriable_status_codes=list(NOT_DONE),
+                status_code_retries=STATUS_RETRIES,
             )
             return answer.json() if answer.content else None
 

@@ -33,13 +33,13 @@ CHAIN = re.compile(r"-A (\S+) .*-j (neutron-\S+)")
 def present(service: Service) -> list[str]:
     """Return the names of what an agent has left here: namespaces and bridges."""
     leaves = service.data.get("leaves", {})
-    return [*_names(NAMESPACES, leaves.get("namespaces", ())), *_names(NET, leaves.get("bridges", ()))]
+    return [*names(NAMESPACES, leaves.get("namespaces", ())), *names(NET, leaves.get("bridges", ()))]
 
 
 def clear(service: Service, deadline: Deadline) -> None:
     """Take it all away; raise Failure with what is still there in the end."""
     leaves = service.data.get("leaves", {})
-    namespaces = _names(NAMESPACES, leaves.get("namespaces", ()))
+    namespaces = names(NAMESPACES, leaves.get("namespaces", ()))
     _end(_inside(namespaces), deadline)
     if namespaces:
         # First the cables: those of a namespace that is deleted vanish when the kernel comes to it.
@@ -47,16 +47,17 @@ def clear(service: Service, deadline: Deadline) -> None:
         _ip([*cables, *(f"netns delete {name}" for name in namespaces)], deadline)
     _delete_switch_ports(leaves.get("switch_ports", ()), deadline)
     own = tuple(leaves.get("tunnels", ()))
-    for bridge in _names(NET, leaves.get("bridges", ())):
+    for bridge in names(NET, leaves.get("bridges", ())):
         _dissolve(bridge, own, deadline)
     if leaves.get("chains"):
         _delete_chains(deadline)
-    kept = _names(NAMESPACES, leaves.get("namespaces", ()))
+    kept = names(NAMESPACES, leaves.get("namespaces", ()))
     if kept:
         raise Failure(ERR_GENERIC, f"{service.name} cannot take away: {', '.join(kept)}")
 
 
-def _names(directory: str, prefixes: Iterable[str]) -> list[str]:
+def names(directory: str, prefixes: Iterable[str]) -> list[str]:
+    """Return what in a directory begins as one of these."""
     beginnings = tuple(prefixes)
     try:
         return sorted(name for name in os.listdir(directory) if beginnings and name.startswith(beginnings))
@@ -88,7 +89,7 @@ def _cables_into(namespaces: Iterable[str], deadline: Deadline) -> list[str]:
     for name in namespaces:
         shown = _run(["ip", "-n", name, "-o", "link", "show", "type", "veth"], deadline)
         far.update(re.findall(r"@if(\d+):", shown.stdout if shown else ""))
-    return [name for name in _names(NET, ("",)) if _index(name) in far]
+    return [name for name in names(NET, ("",)) if _index(name) in far]
 
 
 def _index(interface: str) -> str:
@@ -139,7 +140,7 @@ def _dissolve(bridge: str, tunnels: tuple[str, ...], deadline: Deadline) -> None
 
     That agent moves the addresses and routes of a physical interface onto its bridge; here they move back.
     """
-    ports = _names(f"{NET}/{bridge}/brif", ("",))
+    ports = names(f"{NET}/{bridge}/brif", ("",))
     tunnel = [port for port in ports if tunnels and port.startswith(tunnels)]
     others = [port for port in ports if port not in tunnel]
     physical = [port for port in others if os.path.exists(f"{NET}/{port}/device") or _is_wire(port)]
@@ -179,8 +180,8 @@ def _delete_switch_ports(prefixes: Iterable[str], deadline: Deadline) -> None:
         if beginnings
         else None
     )
-    names = [line.strip().strip('"') for line in listed.stdout.splitlines()] if listed else []
-    for name in names:
+    for line in listed.stdout.splitlines() if listed else ():
+        name = line.strip().strip('"')
         if name.startswith(beginnings):
             _run(["ovs-vsctl", "--if-exists", "del-port", name], deadline)
 

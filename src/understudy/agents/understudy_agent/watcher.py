@@ -20,6 +20,7 @@ from .processes import Identity
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from .arrival import Arrival
     from .processes import Process
     from .service import Service
 
@@ -111,6 +112,16 @@ def watch(service: Service) -> int:
     return ocf.SUCCESS
 
 
+def _arrival(service: Service) -> Arrival | None:
+    announces = service.data.get("announces")
+    if not announces:
+        return None
+    from .arrival import Arrival
+
+    namespaces = service.data["leaves"]["namespaces"]
+    return Arrival(namespaces, announces["interfaces"], translates=announces.get("translates", False))
+
+
 class _Watcher:
     def __init__(self, service: Service, process: Process) -> None:
         self._service = service
@@ -126,10 +137,15 @@ class _Watcher:
         """None: not known, an earlier watcher may have left the mark."""
 
     def run(self) -> None:
-        end = _End(self._process)
-        while not end.within(BUSY if self._here() or self._marked is not False else IDLE):
+        end, arrival = _End(self._process), _arrival(self._service)
+        while not end.within(
+            arrival.STEP if arrival else BUSY if self._here() or self._marked is not False else IDLE
+        ):
             if not self._ours():
                 return
+            if arrival:
+                arrival.step()
+                arrival = arrival if arrival.lasts() else None
             if self._addresses:
                 self._ask()
         if not self._ours():
