@@ -20,6 +20,8 @@ from understudy.formats.cluster import (
 
 GROUP = "g_services_network"
 """The group's name in the guides."""
+PREFERENCE = 50
+"""Counts where nothing runs yet; stickiness is worth more, so that nothing moves for it."""
 
 
 def network_services(cloud: Cloud) -> list[str]:
@@ -72,6 +74,7 @@ def network_constraints(cloud: Cloud) -> Iterator[Constraint]:
                     score=-INFINITY,
                     resource_discovery="never",
                 )
+    yield from _elsewhere(cloud)
     dataplane = cloud.provider("dataplane")
     if dataplane is None or is_grouped(cloud):
         return
@@ -82,3 +85,19 @@ def network_constraints(cloud: Cloud) -> Iterator[Constraint]:
             yield Colocation(
                 id=f"colocation-{resource}-{first}", resource=resource, with_resource=first, score=INFINITY
             )
+
+
+def _elsewhere(cloud: Cloud) -> Iterator[Location]:
+    """Prefer other nodes than the network nodes for what agents need to start.
+
+    An agent that starts elsewhere asks the Networking API over the message broker for its routers: with the broker or
+    the database on the node that was lost, tenants would wait for their starts too.
+    """
+    spec, names = cloud.spec, network_services(cloud)
+    others = [node for node in spec.nodes if names and node not in cloud.nodes_of(names[0])]
+    for need in ("database", "messaging"):
+        name = cloud.provider(need)
+        if name is not None and spec.services[name].standby == "cold":
+            resource = service_resource(name, spec.services[name])
+            for node in others:
+                yield Location(id=f"prefer-{resource}-{node}", resource=resource, node=node, score=PREFERENCE)

@@ -9,7 +9,7 @@ from understudy.catalog.releases import release_named
 from understudy.design.check import check_against_catalog
 from understudy.design.items import Options
 from understudy.design.make import Design, make_design
-from understudy.design.networking import GROUP
+from understudy.design.networking import GROUP, PREFERENCE
 from understudy.findings import advice_for, message_for
 from understudy.formats.cluster import Clone, Colocation, Group, Location, Order
 from understudy.secret import Secret
@@ -164,3 +164,14 @@ def test_the_group_of_the_guide_starts_what_the_others_need_first() -> None:
     references = {one.resource for one in cluster.constraints if isinstance(one, Location)}
     assert GROUP in references
     assert not {one.id for one in group.primitives} & references
+
+
+def test_what_the_stack_needs_to_start_prefers_other_nodes_than_the_network_nodes() -> None:
+    preferred = {
+        (one.resource, one.node, one.score)
+        for one in design().cluster.constraints
+        if isinstance(one, Location) and one.score == PREFERENCE
+    }
+    assert preferred == {("mariadb", "controller-3", PREFERENCE), ("rabbitmq", "controller-3", PREFERENCE)}
+    everywhere = design((NODES, "  nodes: [controller-1, controller-2, controller-3]"))
+    assert not [one for one in everywhere.cluster.constraints if one.id.startswith("prefer-")]
