@@ -57,6 +57,13 @@ def test_status_is_healthy(site: Site) -> None:
     assert {each["state"] for each in seen["resources"]} == {"running"}
 
 
+def test_the_running_cluster_is_proved_as_its_design_is(site: Site) -> None:
+    running, designed = site.document("prove", "--running"), site.document("prove")
+    assert (running["violations"], running["interrupted"]) == ([], False)
+    assert running["scenarios"] == running["planned"] == designed["planned"]
+    assert {one["code"] for one in running["accepted"]} == {one["code"] for one in designed["accepted"]}
+
+
 def test_no_secret_is_in_the_cluster_or_the_journal(site: Site) -> None:
     seen = site.on(site.nodes[0], "cibadmin --query")
     journal = (site.state / "understudy" / site.name / "journal.jsonl").read_text()
