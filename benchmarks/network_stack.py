@@ -14,6 +14,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -186,11 +187,30 @@ STRIKES: dict[str, dict[str, Callable[[Site], object]]] = {
 }
 
 
+@contextmanager
+def renewing(site: Site) -> Iterator[list[bool]]:
+    """Have the tenant's machine renew its lease again and again; gives for each time whether it was answered."""
+    answers: list[bool] = []
+    over = threading.Event()
+
+    def renew() -> None:
+        while not over.wait(1.0):
+            answers.append(site.tenant.machine("renew", "eth0")[0])
+
+    thread = threading.Thread(target=renew)
+    thread.start()
+    try:
+        yield answers
+    finally:
+        over.set()
+        thread.join()
+
+
 def strike(site: Site, name: str, fault: Callable[[Site], object]) -> dict[str, object]:
     """Inject one fault under pings; return what the tenant saw of it, and what it has a while later."""
     before = site.tenant.view()
     begun = time.time()
-    with site.tenant.pinging() as pings:
+    with site.tenant.pinging() as pings, renewing(site) as renewals:
         time.sleep(2)
         note = fault(site)
         back: dict[str, float] = {}
@@ -202,6 +222,8 @@ def strike(site: Site, name: str, fault: Callable[[Site], object]) -> dict[str, 
     seen = {
         "interrupted_out_seconds": pings.interruption("out"),
         "interrupted_in_seconds": pings.interruption("in"),
+        "renewals": len(renewals),
+        "renewals_not_answered": renewals.count(False),
         "came_back": sorted(back),
         "note": note,
         "load": Path("/proc/loadavg").read_text().split()[0],
