@@ -1,6 +1,7 @@
 """What the service managers really answer, and what is believed of it."""
 
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,17 @@ class Answers(FakeMachine):
 
 
 def process(  # noqa: PLR0917
-    root: Path, pid: int, cmdline: str, environment: str = "", state: str = "S", parent: int = 1
+    root: Path,
+    pid: int,
+    cmdline: str,
+    environment: str = "",
+    state: str = "S",
+    parent: int = 1,
+    name: str = "a) b",
 ) -> None:
     directory = root / "proc" / str(pid)
     directory.mkdir(parents=True)
-    (directory / "stat").write_text(f"{pid} (a) b) {state} {parent} 1")
+    (directory / "stat").write_text(f"{pid} ({name}) {state} {parent} 1")
     (directory / "cmdline").write_text(cmdline.replace(" ", "\0"))
     (directory / "environ").write_text(environment.replace(" ", "\0"))
 
@@ -112,6 +119,34 @@ def test_worker_of_a_daemon_of_pacemaker_is_not_the_units(tmp_path: Path) -> Non
     process(tmp_path, 77, "python3 /usr/bin/nova-api", "PATH=/bin")
     process(tmp_path, 78, "python3 /usr/bin/nova-api", "PATH=/bin", parent=77)
     assert machine.read_unit(fake, {"name": "nova-api"})["running"] is False  # type: ignore[index]
+
+
+def test_somebodys_command_is_no_daemon(tmp_path: Path) -> None:
+    fake = Answers(tmp_path, {"service": (0, "mariadb is running", "")})
+    fake.add_unit("mariadb", enabled=False, running=False)
+    process(tmp_path, 76, "sshd: root@notty", name="sshd")
+    process(tmp_path, 77, "/usr/bin/python3 -IS -c pass", parent=76, name="python3")
+    process(tmp_path, 78, "mariadb -N", parent=77, name="mariadb")
+    assert machine.read_unit(fake, {"name": "mariadb"})["running"] is False  # type: ignore[index]
+    assert not fake.asked
+    process(tmp_path, 79, "/usr/sbin/mariadbd", name="mariadbd")
+    assert machine.read_unit(fake, {"name": "mariadb"})["running"] is True  # type: ignore[index]
+
+
+def test_a_process_that_ends_while_it_is_looked_at_is_no_daemon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = Answers(tmp_path, {"service": (0, "mariadb is running", "")})
+    fake.add_unit("mariadb", enabled=False, running=False)
+    process(tmp_path, 78, "mariadb -N", "OCF_RESOURCE_INSTANCE=mariadb")
+    read = machine._of_an_agent
+
+    def ended(system: System, one: Path) -> bool:
+        shutil.rmtree(one)
+        return read(system, one)
+
+    monkeypatch.setattr(machine, "_of_an_agent", ended)
+    assert machine.read_unit(fake, {"name": "mariadb"})["running"] is False  # type: ignore[index]
 
 
 def test_unknown_init_script_cannot_be_switched(tmp_path: Path) -> None:

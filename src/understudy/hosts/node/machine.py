@@ -155,15 +155,31 @@ def _alive(system: System, pid_file: Path) -> bool:
 
 
 def _runs_outside_pacemaker(system: System, name: str) -> bool:
-    """Say whether a process with this name on its command line was started by no resource agent."""
+    """Say whether a process with this name on its command line is a daemon that no resource agent started.
+
+    Somebody's command is none: a client of the database, say, which this very program runs elsewhere meanwhile.
+    """
     for process in system.real("/proc").glob("[0-9]*"):
         try:
             named = name.encode() in (process / "cmdline").read_bytes()
         except OSError:
             continue
-        if named and not any(_of_an_agent(system, one) for one in _with_ancestors(process)):
+        if not named:
+            continue
+        above = list(_with_ancestors(process))
+        commanded = any(_command(one).startswith("sshd") for one in above)
+        # One that is gone by now tells nothing about itself any more.
+        if not (commanded or any(_of_an_agent(system, one) for one in above)) and process.exists():
             return True
     return False
+
+
+def _command(process: Path) -> str:
+    """Return the name that a process has for the kernel."""
+    try:
+        return (process / "stat").read_text().partition("(")[2].rpartition(")")[0]
+    except OSError:
+        return ""
 
 
 def _with_ancestors(process: Path) -> Iterator[Path]:
