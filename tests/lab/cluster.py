@@ -23,8 +23,14 @@ PROGRAM = Path(sys.executable).with_name("understudy")
 COMMAND_SECONDS = 420
 SETTLE_SECONDS = 240
 POLL_SECONDS = 0.5
-# Networks of the example to networks that no other lab of this machine is likely to show in a log.
-OTHER_NETWORKS = {"192.168.42.": "10.91.42.", "203.0.113.": "198.51.100.", "192.168.43.": "10.91.43."}
+# Networks of the examples to networks that no other lab of this machine is likely to show in a log.
+OTHER_NETWORKS = {
+    "192.168.42.": "10.91.42.",
+    "203.0.113.": "198.51.100.",
+    "192.168.43.": "10.91.43.",
+    "10.0.0.": "10.91.42.",
+    "10.0.1.": "10.91.43.",
+}
 
 Run = subprocess.CompletedProcess[str]
 
@@ -118,6 +124,12 @@ class Site:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
+    def addresses(self, name: str) -> dict[str, str]:
+        """Return the sides of a virtual address."""
+        line = re.search(rf"^  {name}: +{{(internal: .*)}}", self.spec.read_text(), re.MULTILINE)
+        assert line is not None
+        return dict(re.findall(r"(internal|public): ([\d.]+)", line[1]))
+
     def placement(self) -> dict[str, list[str]]:
         """Return on which nodes each resource runs."""
         return {each["name"]: each["nodes"] for each in self.document("status")["resources"]}
@@ -154,6 +166,10 @@ class Site:
             for event in self.lab.events()
         )
 
+    def recover(self, victim: str, since: float) -> None:
+        """Wait until a node has been fenced since a time and everything is healthy again."""
+        self.settle(lambda now: bool(now["healthy"]) and self.fenced(victim, since))
+
     def client(self) -> ImageClient:
         """Return a user of the cloud, in the clients' network."""
         text = self.spec.read_text()
@@ -171,13 +187,30 @@ def make_site(folder: Path, name: str, *replacements: tuple[str, str], example: 
     """Write an example's spec with another name, other networks and made secrets."""
     site = Site(folder / "cloud.yaml", name, folder / "state")
     text = re.sub(r"^cloud: .*$", f"cloud: {name}", example.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    for before, after in (*OTHER_NETWORKS.items(), *replacements):
+    for before, after in OTHER_NETWORKS.items():
+        text = text.replace(before, after)
+    for before, after in replacements:
         assert before in text
         text = text.replace(before, after)
     site.spec.write_text(text, encoding="utf-8")
     done = site.understudy("secrets", "--generate")
     assert done.returncode == 0, done.stderr
     return site
+
+
+@contextmanager
+def banned(site: Site, resource: str) -> Iterator[str]:
+    """Move a resource away from where it runs, and take the ban back at the end."""
+    node = site.where(resource)
+    site.on(
+        node,
+        f"crm_resource --ban --resource {resource} --node {node} && crm_resource --wait --timeout 120",
+        150,
+    )
+    try:
+        yield node
+    finally:
+        site.on(node, f"crm_resource --clear --resource {resource}")
 
 
 @contextmanager

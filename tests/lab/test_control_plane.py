@@ -8,12 +8,11 @@ import re
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from tests.lab.cloud_client import CloudClient
-from tests.lab.cluster import Site, make_site, taken_down
+from tests.lab.cloud_client import CloudClient, client_of
+from tests.lab.cluster import Site, banned, make_site, taken_down
 
 from understudy.lab.client import CLIENT, in_network_of
 
@@ -57,8 +56,7 @@ def site(whole: Site) -> Site:
 
 @pytest.fixture
 def client(site: Site) -> CloudClient:
-    password = (site.spec.parent / "secrets" / "identity-admin").read_text().strip()
-    return CloudClient(site.lab, f"http://{API}:5000/v3", password)
+    return client_of(site)
 
 
 def masters(site: Site, *services: str) -> dict[str, dict[str, str]]:
@@ -71,21 +69,6 @@ def masters(site: Site, *services: str) -> dict[str, dict[str, str]]:
 
 def pid_file(service: str) -> str:
     return "/run/haproxy-understudy.pid" if service == "haproxy" else f"/run/resource-agents/{service}.pid"
-
-
-@contextmanager
-def banned(site: Site, resource: str) -> Iterator[str]:
-    """Move a resource away from where it runs, and take the ban back at the end."""
-    node = site.where(resource)
-    site.on(
-        node,
-        f"crm_resource --ban --resource {resource} --node {node} && crm_resource --wait --timeout 120",
-        150,
-    )
-    try:
-        yield node
-    finally:
-        site.on(node, f"crm_resource --clear --resource {resource}")
 
 
 def test_every_service_answers_at_the_virtual_address(site: Site, client: CloudClient) -> None:
@@ -197,7 +180,7 @@ def test_everything_survives_the_power_loss_of_the_node_that_served(site: Site, 
     site.lab.crash(victim)
     for make in made.values():
         make("after")
-    site.settle(lambda now: bool(now["healthy"]) and site.fenced(victim, begun))
+    site.recover(victim, begun)
     names = client.names()
     assert all({"before", "after"} <= names[kind] for kind in made)
     now = masters(site, "haproxy")["haproxy"]

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import re
 import socket
 import ssl
 from collections.abc import Callable, Iterator
@@ -41,13 +40,6 @@ def authority(site: Site) -> str:
     return str(site.spec.parent / "secrets" / "tls-authority.pem")
 
 
-def addresses(site: Site, name: str) -> dict[str, str]:
-    """Return the sides of a virtual address."""
-    line = re.search(rf"^  {name}: +{{(internal: .*)}}", site.spec.read_text(), re.MULTILINE)
-    assert line is not None
-    return dict(re.findall(r"(internal|public): ([\d.]+)", line[1]))
-
-
 def in_lab(site: Site, where: str, work: Callable[[], Any]) -> Any:
     return in_network_of(site.lab.pid_of(where), work)
 
@@ -63,7 +55,7 @@ def get(site: Site, url: str) -> int:
 
 def apis(site: Site) -> Iterator[tuple[str, int]]:
     for name, port, path in (("api", 5000, "/v3"), ("api", 8776, "/"), ("images", 9292, "/versions")):
-        for address in addresses(site, name).values():
+        for address in site.addresses(name).values():
             yield f"{address}:{port}{path}", port
 
 
@@ -103,7 +95,7 @@ def _catalogue(session: Any) -> list[str]:
 
 
 def test_database_and_broker_take_tls_only(site: Site) -> None:
-    database, broker = addresses(site, "database")["internal"], addresses(site, "broker")["internal"]
+    database, broker = site.addresses("database")["internal"], site.addresses("broker")["internal"]
     assert serial(site, broker, 5671)
     with pytest.raises(ConnectionRefusedError):
         in_lab(site, SWITCH, lambda: socket.create_connection((broker, 5672), SECONDS))
