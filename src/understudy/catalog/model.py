@@ -219,6 +219,9 @@ class ServiceEntry(Model):
     """When the service can speak TLS itself; otherwise HAProxy has to do it."""
     tls_port: int | None = None
     """Its port when it speaks TLS, where that is another one."""
+    renew: tuple[str, ...] = ()
+    """A command, as an argument list, that has a running copy on a node read its certificates again, and succeeds where
+    none runs. Without it a renewed certificate is a new parameter of the resource."""
     reached_at: Reach = "address"
     """Where clients find it: at its virtual address, or at the nodes' own addresses of all its copies."""
     least_nodes: int = 1

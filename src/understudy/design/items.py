@@ -31,6 +31,7 @@ class Phase(IntEnum):
     CLUSTER_IDENTITY = 84
     IDENTITY = 86
     CLUSTER = 90
+    RENEWALS = 94
     ENDPOINTS = 98
 
 
@@ -126,6 +127,26 @@ class Directory(NodeItem):
     def subject(self) -> str:
         """Return the path."""
         return self.path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Renewal(NodeItem):
+    """A running service that has taken up its present certificates without a restart.
+
+    ``command`` has it read them again, and succeeds where it does not run: it reads them when it starts. ``digest`` is
+    of certificates and keys, cut so short that nothing about a key can be learned from it.
+    """
+
+    kind: ClassVar[str] = "renewal"
+    phase: ClassVar[Phase] = Phase.RENEWALS
+    service: str
+    digest: str
+    command: tuple[str, ...]
+
+    @property
+    def subject(self) -> str:
+        """Return the name of the service."""
+        return self.service
 
 
 @dataclass(frozen=True)

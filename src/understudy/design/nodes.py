@@ -19,7 +19,7 @@ from understudy.design.items import (
     Sysctl,
     Unit,
 )
-from understudy.design.tls import certificate_files
+from understudy.design.tls import certificate_files, read_at_start, renewals
 from understudy.secret import Secret, reveal
 
 CLUSTER_PACKAGES = ("pacemaker", "corosync", "pacemaker-cli-utils", "resource-agents", "fence-agents")
@@ -68,6 +68,7 @@ def _node_items(cloud: Cloud) -> Iterator[Item]:
             yield from option_items(ServiceContext(cloud, name, node))
             yield from own_files(ServiceContext(cloud, name, node))
             yield from certificate_files(ServiceContext(cloud, name, node))
+            yield from renewals(ServiceContext(cloud, name, node))
             yield from _units(cloud, name, node)
     yield from _key_repositories(cloud)
 
@@ -137,6 +138,7 @@ def configuration_digests(cloud: Cloud) -> Mapping[str, str]:
 
     It is a parameter of the service's resource, so that what changed is a changed parameter and Pacemaker itself
     reloads or restarts the service. It is cut short, so that nothing about a password can be learned from it.
+    Certificates that the running service takes up by itself are not in it.
     """
     digests = {}
     first = next(iter(cloud.spec.nodes))
@@ -147,7 +149,7 @@ def configuration_digests(cloud: Cloud) -> Mapping[str, str]:
             for option in item.options:
                 value = option.value.reveal() if isinstance(option.value, Secret) else option.value
                 digest.update(repr((item.path, option.group, option.name, value)).encode())
-        for file in (*own_files(context), *certificate_files(context)):
+        for file in (*own_files(context), *read_at_start(context)):
             digest.update(repr((file.path, reveal(file.content))).encode())
         digests[name] = digest.hexdigest()[:DIGEST_LENGTH]
     return digests

@@ -1,17 +1,19 @@
 """Certificates and keys on the nodes, and what stands in the way of TLS (pure)."""
 
+import hashlib
 from collections.abc import Iterator
 
 from understudy.design.context import Cloud, ServiceContext
-from understudy.design.items import File
+from understudy.design.items import File, Renewal
 from understudy.design.proxy import CERTIFICATES, proxy_certificate
 from understudy.findings import Finding
-from understudy.secret import Secret
+from understudy.secret import Secret, reveal
 from understudy.spec.load import LoadedSpec
 from understudy.spec.tls import AUTHORITY, certificate_name, has_authority, key, pem
 
 READABLE, KEY_OF_SERVICE, KEY_OF_ROOT = 0o644, 0o640, 0o600
 SECURED_NEEDS = ("database", "messaging")
+DIGEST_LENGTH = 12
 
 
 def certificate_files(context: ServiceContext) -> Iterator[File]:
@@ -51,6 +53,30 @@ def certificate_files(context: ServiceContext) -> Iterator[File]:
         )
     if name == cloud.provider("balancing"):
         yield from _of_proxy(cloud, node)
+
+
+def read_at_start(context: ServiceContext) -> tuple[File, ...]:
+    """Return those of one service's certificates and keys that it reads only when it starts or reloads."""
+    files = tuple(certificate_files(context))
+    return tuple(file for file in files if not (context.entry.renew and _own(context, file)))
+
+
+def renewals(context: ServiceContext) -> Iterator[Renewal]:
+    """Give what has one service on one node take up renewed certificates without a restart, if it can."""
+    own = [file for file in certificate_files(context) if _own(context, file)]
+    if own and context.entry.renew:
+        texts = repr([(file.path, reveal(file.content)) for file in own])
+        yield Renewal(
+            node=context.node or "",
+            service=context.name,
+            digest=hashlib.sha256(texts.encode()).hexdigest()[:DIGEST_LENGTH],
+            command=context.entry.renew,
+            reason=f"{context.entry.title} goes on while it takes up a renewed certificate",
+        )
+
+
+def _own(context: ServiceContext, file: File) -> bool:
+    return file.path != context.cloud.authority()
 
 
 def _of_proxy(cloud: Cloud, node: str) -> Iterator[File]:

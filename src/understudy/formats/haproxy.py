@@ -6,6 +6,7 @@ Source: HAProxy 2.6 Configuration Manual, sections 3 (global), 4.2 (proxy keywor
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+SOCKET = "/run/haproxy-understudy.sock"
 GLOBAL = """\
 global
     user haproxy
@@ -66,8 +67,14 @@ class Front:
 
 
 def render(fronts: Sequence[Front]) -> str:
-    """Return the file; a front without addresses or servers is no service, and raises ValueError."""
-    return "\n".join([GLOBAL, *("\n".join(_listen(front)) + "\n" for front in fronts)])
+    """Return the file; a front without addresses or servers is no service, and raises ValueError.
+
+    With certificates there is a socket, root's, over which they are renewed.
+    """
+    head = GLOBAL
+    if any(front.certificates for front in fronts):
+        head = GLOBAL.replace("\n", f"\n    stats socket {SOCKET} user root mode 600 level admin\n", 1)
+    return "\n".join([head, *("\n".join(_listen(front)) + "\n" for front in fronts)])
 
 
 def binds_of(text: str) -> frozenset[str]:

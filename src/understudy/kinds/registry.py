@@ -13,6 +13,7 @@ from understudy.kinds.membership import MembershipKind
 from understudy.kinds.model import Kind
 from understudy.kinds.options import OptionsKind
 from understudy.kinds.package import PackageKind
+from understudy.kinds.renewal import RenewalKind
 from understudy.kinds.shared_directory import SharedDirectoryKind
 from understudy.kinds.shared_filesystem import SharedFilesystemKind
 from understudy.kinds.sysctl import SysctlKind
@@ -34,6 +35,7 @@ _ALL: tuple[Kind, ...] = (
     DatabaseKind(),
     SchemaKind(),
     ServiceUserKind(),
+    RenewalKind(),
     EndpointKind(),
 )
 

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -125,6 +126,16 @@ def test_an_address_of_version_6_is_in_brackets() -> None:
     text = render([Front("image", ("2001:db8::1",), 9292, (Server("one", "2001:db8::2", 19292),))])
     assert "bind [2001:db8::1]:9292\n" in text
     assert "server one [2001:db8::2]:19292 check\n" in text
+
+
+def test_certificates_are_renewed_over_a_socket_of_roots() -> None:
+    front = Front("image", ("192.0.2.1",), 9292, (Server("one", "192.0.2.2", 19292),))
+    assert "stats socket" not in render([front])
+    text = render(
+        [replace(front, certificates={"192.0.2.1": "/etc/ssl/understudy/proxy-image-internal.pem"})]
+    )
+    section = text[text.index("global\n") : text.index("defaults\n")]
+    assert "    stats socket /run/haproxy-understudy.sock user root mode 600 level admin\n" in section
 
 
 @given(st.lists(st.integers(1, 65535), min_size=1, max_size=5, unique=True))

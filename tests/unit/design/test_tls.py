@@ -11,7 +11,7 @@ from understudy.design.check import check_against_catalog
 from understudy.design.cluster import with_nodes
 from understudy.design.context import Cloud
 from understudy.design.data import identity_access
-from understudy.design.items import Endpoint, File, Options
+from understudy.design.items import Endpoint, File, Options, Renewal
 from understudy.design.make import Design, make_design, required_secrets
 from understudy.design.options import check_options
 from understudy.formats import cib
@@ -139,19 +139,34 @@ def changed_resources(spec: Spec, renewed: str) -> set[str]:
     return {name for name in before if before[name] != after[name]}
 
 
+def renewed_services(spec: Spec, renewed: str) -> set[str]:
+    before = {item.key: item for item in design_of(spec).items if isinstance(item, Renewal)}
+    after = {item.key: item for item in design_of(spec, renewed).items if isinstance(item, Renewal)}
+    return {item.service for key, item in before.items() if after[key] != item}
+
+
 @pytest.mark.parametrize(
-    ("name", "of_spec", "renewed"),
+    ("name", "of_spec", "restarted", "renewed"),
     [
-        ("tls-api", "with HAProxy", {"haproxy"}),
-        ("tls-api", "without HAProxy", {"keystone", "cinder-api"}),
-        ("tls-database", "with HAProxy", {"mariadb"}),
-        ("tls-broker", "with HAProxy", {"rabbitmq"}),
+        ("tls-api", "with HAProxy", set(), {"haproxy"}),
+        ("tls-api", "without HAProxy", {"keystone", "cinder-api"}, set()),
+        ("tls-database", "with HAProxy", set(), {"mariadb"}),
+        ("tls-broker", "with HAProxy", set(), {"rabbitmq"}),
     ],
 )
-def test_a_renewed_certificate_is_a_changed_parameter_of_who_speaks_with_it(
-    name: str, of_spec: str, renewed: set[str]
+def test_a_renewed_certificate_is_taken_up_or_a_changed_parameter_of_who_speaks_with_it(
+    name: str, of_spec: str, restarted: set[str], renewed: set[str]
 ) -> None:
-    assert changed_resources(SPECS[of_spec], name) == renewed
+    assert changed_resources(SPECS[of_spec], name) == restarted
+    assert renewed_services(SPECS[of_spec], name) == renewed
+
+
+def test_nothing_of_a_key_is_in_what_takes_it_up() -> None:
+    items = [item for item in design_of(LOADED.spec).items if isinstance(item, Renewal)]
+    assert {(item.node, item.service) for item in items} == {
+        (node, name) for node in LOADED.spec.nodes for name in ("mariadb", "rabbitmq", "haproxy")
+    }
+    assert "the tls-" not in repr(items)
 
 
 def test_a_new_authority_is_for_everyone_who_trusts_it() -> None:
