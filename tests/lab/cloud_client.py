@@ -66,7 +66,8 @@ class CloudClient:
         """Create a volume, wait until it is there, and return its id."""
         made = self.patiently("volumev3", "POST", "/volumes", {"volume": {"size": 1, "name": name}})
         volume = str(made["volume"]["id"])
-        patiently(lambda: self._demand_status(volume, "available"))
+        # A scheduler that has just started waits for up to a minute for what the volume service can do.
+        patiently(lambda: self._demand_status(volume, "available"), 2 * PATIENCE_SECONDS)
         return volume
 
     def volume_type(self, name: str) -> str:
@@ -78,7 +79,14 @@ class CloudClient:
         body = {"volume": {"size": 1, "name": name, "volume_type": name}}
         volume = self.patiently("volumev3", "POST", "/volumes", body)["volume"]["id"]
         patiently(lambda: self._demand_status(volume, "error"))
+        self.patiently("volumev3", "DELETE", f"/volumes/{volume}")
         return str(made["volume_type"]["id"])
+
+    def have_many_volumes(self) -> None:
+        """Lift the limit of ten volumes of a project."""
+        (project,) = self.call("identity", "GET", "/auth/projects")["projects"]
+        quota = {"quota_set": {"volumes": -1, "gigabytes": -1}}
+        self.patiently("volumev3", "PUT", f"/os-quota-sets/{project['id']}", quota)
 
     def image(self, name: str) -> str:
         """Register an image, upload its name as its content, read that again, and return its id."""
@@ -141,9 +149,9 @@ def client_of(site: Site, interface: str = "public") -> CloudClient:
     return CloudClient(site.lab, keystone, password, authority, interface)
 
 
-def patiently(call: Callable[[], Answer]) -> Answer:
+def patiently(call: Callable[[], Answer], seconds: float = PATIENCE_SECONDS) -> Answer:
     """Call until it works."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + seconds
     while True:
         try:
             return call()

@@ -198,6 +198,25 @@ def make_site(folder: Path, name: str, *replacements: tuple[str, str], example: 
     return site
 
 
+def pid_file(service: str) -> str:
+    """Return where the number of a service's main process stands."""
+    own = {
+        "haproxy": "/run/haproxy-understudy.pid",
+        "mariadb": "/run/mysqld/mysqld.pid",
+        "rabbitmq": "/var/run/rabbitmq/pid",
+    }
+    return own.get(service, f"/run/resource-agents/{service}.pid")
+
+
+def masters(site: Site, *services: str) -> dict[str, dict[str, str]]:
+    """Return the main process of each service on each node where it runs: workers come and go."""
+    placed = site.placement()
+    return {
+        service: {node: site.on(node, f"head -n 1 {pid_file(service)}").strip() for node in placed[service]}
+        for service in services
+    }
+
+
 @contextmanager
 def banned(site: Site, resource: str) -> Iterator[str]:
     """Move a resource away from where it runs, and take the ban back at the end."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from tests.lab.cloud_client import CloudClient, client_of
-from tests.lab.cluster import Site, banned, make_site, taken_down
+from tests.lab.cluster import Site, banned, make_site, masters, pid_file, taken_down
 
 from understudy.lab.client import CLIENT, in_network_of
 
@@ -57,18 +57,6 @@ def site(whole: Site) -> Site:
 @pytest.fixture
 def client(site: Site) -> CloudClient:
     return client_of(site)
-
-
-def masters(site: Site, *services: str) -> dict[str, dict[str, str]]:
-    """Return the main process of each service on each node: workers come and go."""
-    return {
-        service: {node: site.on(node, f"head -n 1 {pid_file(service)}").strip() for node in site.nodes}
-        for service in services
-    }
-
-
-def pid_file(service: str) -> str:
-    return "/run/haproxy-understudy.pid" if service == "haproxy" else f"/run/resource-agents/{service}.pid"
 
 
 def test_every_service_answers_at_the_virtual_address(site: Site, client: CloudClient) -> None:
