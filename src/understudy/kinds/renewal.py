@@ -26,7 +26,7 @@ class RenewalKind(Irreversible):
 
         async def one(item: Renewal) -> tuple[str, object]:
             seen = await world.node(item.node).ask("read-file", path=_mark(item))
-            return item.key, {"taken_up": seen.get("content", "").strip(), "_digest": seen["digest"]}
+            return item.key, {"taken_up": seen.get("content", "").strip(), "_digest": seen.get("digest", "")}
 
         return dict(await all_of(one(item) for item in items_of(items, Renewal)))
 

@@ -15,7 +15,7 @@ MARK = "/etc/ssl/understudy/haproxy.in-use"
 
 
 def mark(content: str) -> dict[str, object]:
-    return {"exists": bool(content), "content": content, "digest": "d"}
+    return {"exists": True, "content": content, "digest": "d"} if content else {"exists": False}
 
 
 async def test_what_it_has_taken_up_already_is_left(cluster: Cluster) -> None:
