@@ -12,7 +12,7 @@ from understudy.cli.planning import Planned, make
 from understudy.cli.reach import reach
 from understudy.cli.show_plan import subjects
 from understudy.findings import FindingsError
-from understudy.formats.cluster import Clone, Resource, primitives_of
+from understudy.formats.cluster import Clone, Resource, forbidden_nodes, primitives_of
 from understudy.kinds import pacemaker
 from understudy.kinds.pacemaker import RUNNING, ClusterView, ResourceState
 from understudy.spec.certificates import EXPIRED, validities
@@ -99,7 +99,8 @@ def _resources(given: Input, planned: Planned | None, seen: ClusterView | None) 
     states = seen.resources if seen else ()
     listed: list[dict[str, object]] = []
     for resource in design.cluster.resources:
-        listed += running_copies(resource, len(given.loaded.spec.nodes), states)
+        allowed = set(given.loaded.spec.nodes) - forbidden_nodes(design.cluster, resource)
+        listed += running_copies(resource, len(allowed), states)
     return listed
 
 

@@ -226,6 +226,16 @@ def ids_of(resource: Resource) -> tuple[str, ...]:
             return (resource.id, *ids_of(resource.resource))
 
 
+def forbidden_nodes(configuration: "ClusterConfiguration", resource: Resource) -> frozenset[str]:
+    """Return the nodes on which a resource may never run, by constraints that name them."""
+    ids = ids_of(resource)
+    return frozenset(
+        one.node
+        for one in configuration.constraints
+        if isinstance(one, Location) and one.node and one.resource in ids and one.score <= -INFINITY
+    )
+
+
 def normal_role(text: str) -> str:
     """Return the name that Pacemaker 2.1 gives to a role."""
     return {"Master": "Promoted", "Slave": "Unpromoted"}.get(text, text)

@@ -12,7 +12,7 @@ from understudy.design.cluster import restricted
 from understudy.design.items import ClusterResources, Item, Phase
 from understudy.findings import Finding, FindingsError
 from understudy.formats.cib import ObjectChange, diff, load, merge
-from understudy.formats.cluster import Clone, ClusterConfiguration, ids_of
+from understudy.formats.cluster import Clone, ClusterConfiguration, forbidden_nodes, ids_of
 from understudy.kinds import pacemaker
 from understudy.kinds.common import Irreversible, expect
 from understudy.kinds.model import Change, Difference, World
@@ -74,10 +74,11 @@ class ClusterResourcesKind(Irreversible):
                     [Finding("cluster-invalid", values=values, subject="cluster")], exit_status=1
                 )
             await pacemaker.replace_configuration(host, seen.cib, after)
-        clones = {
-            id_ for one in item.configuration.resources if isinstance(one, Clone) for id_ in ids_of(one)
+        clones = [one for one in item.configuration.resources if isinstance(one, Clone)]
+        everywhere = {
+            id_: forbidden_nodes(item.configuration, clone) for clone in clones for id_ in ids_of(clone)
         }
-        await pacemaker.wait_running(world, item.ready, READY_SECONDS, clones)
+        await pacemaker.wait_running(world, item.ready, READY_SECONDS, everywhere)
 
 
 def wanted(item: ClusterResources, cib: str | None) -> ClusterConfiguration | None:

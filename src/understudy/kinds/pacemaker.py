@@ -3,8 +3,9 @@
 import asyncio
 import json
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from lxml import etree
 
@@ -161,17 +162,21 @@ async def wait_online(world: World, nodes: Collection[str], seconds: float) -> C
 
 
 async def wait_running(
-    world: World, resources: Collection[str], seconds: float, everywhere: Collection[str] = ()
+    world: World,
+    resources: Collection[str],
+    seconds: float,
+    everywhere: Mapping[str, Collection[str]] = MappingProxyType({}),
 ) -> ClusterView:
-    """Wait until the resources run, some of them on all nodes that are online and not in standby.
+    """Wait until the resources run, those in ``everywhere`` on all nodes that are online and not in standby.
 
-    A failure that Pacemaker gave up on ends the wait at the limit.
+    Each of these comes with the nodes where it may not run. A failure that Pacemaker gave up on ends the wait at the
+    limit.
     """
     deadline = time.monotonic() + seconds * world.wait_factor
     seen = None
     while True:
         seen = await _watched(world, seen.asked if seen else None)
-        missing = [name for name in resources if seen is None or not _runs(seen, name, name in everywhere)]
+        missing = [name for name in resources if seen is None or not _runs(seen, name, everywhere.get(name))]
         if seen is not None and not missing:
             return seen
         if time.monotonic() > deadline:
@@ -187,9 +192,11 @@ async def wait_running(
         await asyncio.sleep(POLL_SECONDS)
 
 
-def _runs(seen: ClusterView, resource: str, everywhere: bool) -> bool:
+def _runs(seen: ClusterView, resource: str, forbidden: Collection[str] | None) -> bool:
     found = set(seen.nodes_of(resource))
-    return set(seen.online) - set(seen.standby) <= found if everywhere else bool(found)
+    if forbidden is None:
+        return bool(found)
+    return set(seen.online) - set(seen.standby) - set(forbidden) <= found
 
 
 async def simulate(host: Host, cib: str, more: Sequence[str] = ()) -> list[dict[str, str]]:

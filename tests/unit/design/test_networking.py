@@ -11,7 +11,7 @@ from understudy.design.items import Options
 from understudy.design.make import Design, make_design
 from understudy.design.networking import GROUP, PREFERENCE
 from understudy.findings import advice_for, message_for
-from understudy.formats.cluster import Clone, Colocation, Group, Location, Order
+from understudy.formats.cluster import Clone, Colocation, Group, Location, Order, forbidden_nodes
 from understudy.secret import Secret
 from understudy.spec.check import check_spec
 from understudy.spec.load import LoadedSpec, parse_spec
@@ -175,3 +175,9 @@ def test_what_the_stack_needs_to_start_prefers_other_nodes_than_the_network_node
     assert preferred == {("mariadb", "controller-3", PREFERENCE), ("rabbitmq", "controller-3", PREFERENCE)}
     everywhere = design((NODES, "  nodes: [controller-1, controller-2, controller-3]"))
     assert not [one for one in everywhere.cluster.constraints if one.id.startswith("prefer-")]
+
+
+def test_agents_that_run_everywhere_may_not_run_off_the_network_nodes() -> None:
+    cluster = design(WARM).cluster
+    clones = [one for one in cluster.resources if isinstance(one, Clone) and "neutron-l3-agent" in one.id]
+    assert [forbidden_nodes(cluster, clone) for clone in clones] == [{"controller-3"}]

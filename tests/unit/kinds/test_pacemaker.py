@@ -60,6 +60,13 @@ async def test_waiting_ends_at_its_limit(cluster: Cluster) -> None:
     assert caught.value.findings[0].values["failures"] == "none reported"
 
 
+async def test_copies_are_waited_for_where_they_may_run(cluster: Cluster) -> None:
+    cluster.running["agent"] = "one"
+    with pytest.raises(FindingsError):
+        await pacemaker.wait_running(cluster.world(), ["agent"], 1, {"agent": ()})
+    assert await pacemaker.wait_running(cluster.world(), ["agent"], 1, {"agent": set(NODES) - {"one"}})
+
+
 async def test_a_simulation_that_fails_is_told(cluster: Cluster) -> None:
     cluster.programs["crm_simulate"] = lambda *_: completed(exit_status=65, stderr="Input is not valid")
     host = cluster.world().hosts["one"]
