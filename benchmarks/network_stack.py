@@ -23,7 +23,7 @@ from pathlib import Path
 
 from benchmarks.image_api import machine
 
-from understudy.lab.client import Lab
+from understudy.lab.client import Lab, LabError
 from understudy.lab.lifecycle import take_down
 from understudy.lab.tenant import Api, Tenant, last_address, wait_for
 from understudy.spec.load import load_spec
@@ -91,7 +91,9 @@ class Site:
 
     def _is_master(self, node: str) -> bool:
         router = self.tenant.ids["router"]
-        return "qg-" in self.on(node, f"ip netns exec qrouter-{router} ip -o -4 address 2>/dev/null")
+        with suppress(LabError):  # a node that is off
+            return "qg-" in self.on(node, f"ip netns exec qrouter-{router} ip -o -4 address 2>/dev/null")
+        return False
 
     def pid(self, agent: str, node: str) -> str:
         """Return the process of an agent on a node, empty when there is none."""
@@ -153,6 +155,7 @@ def move(site: Site) -> object:
     try:
         wait_for(lambda: site.active() not in ("", node), PATIENCE, 0.3)
         wait_for(lambda: site.tenant.reaches_outside() and site.tenant.is_reached(), PATIENCE, 0.3)
+        site.on(MACHINE_NODE, "crm_resource --wait --timeout 60")
         left = site.on(node, "ip netns list; ls /sys/class/net | grep brq; pgrep -x dnsmasq")
     finally:
         site.on(MACHINE_NODE, f"crm_resource --resource {site.shape.moved} --clear --node {node}")
@@ -308,7 +311,7 @@ def main() -> None:
     """Measure and write the result."""
     shapes = sys.argv[1].split(",") if len(sys.argv) > 1 and sys.argv[1] != "all" else list(SHAPES)
     faults = sys.argv[2].split(",") if len(sys.argv) > 2 and sys.argv[2] != "all" else list(FAULTS)
-    figures: dict[str, object] = json.loads(RESULT.read_text()) if RESULT.exists() else {}
+    figures: dict[str, dict[str, object]] = json.loads(RESULT.read_text()) if RESULT.exists() else {}
     for files in (["ours", "guide"], ["vrrp"]):
         wanted = [shape for shape in files if shape in shapes]
         if not wanted:
@@ -321,11 +324,9 @@ def main() -> None:
                 for name in wanted:
                     if name == "guide":
                         take_guides_way(site)
-                    seen: dict[str, object] = {
-                        "machine": machine(),
-                        "command": f"python -m benchmarks.network_stack {name} {','.join(faults)}",
-                    }
-                    figures[name] = seen
+                    seen = figures.setdefault(name, {})
+                    command = f"python -m benchmarks.network_stack {name} {','.join(faults)}"
+                    seen |= {"machine": machine(), "command": command}
                     for kind in faults:
                         for title, fault in STRIKES[kind].items():
                             try:
