@@ -184,10 +184,10 @@ def test_a_worker_that_dies_costs_one_scenario(tmp_path: Path, monkeypatch: pyte
     )
     monkeypatch.setattr(pool_module, "PROGRAM", [sys.executable, str(script)])
     pool = pool_module.Pool({"do": "load"}, size=2, limit=2.0)
-    scenarios = [[[word]] for word in ("a", "bad", "b", "c", "slow", "d", "e", "f")]
+    chunks = [[[[word]] for word in words] for words in (("a", "bad", "b"), ("c", "slow", "d"), ("e", "f"))]
     try:
         pool.start()
-        answers = {faults[0][0]: answer for faults, answer in pool.play(iter(scenarios), 3, {})}
+        answers = {faults[0][0]: answer for faults, answer in pool.play(iter(chunks), {})}
     finally:
         pool.close()
     assert set(answers) == {"a", "bad", "b", "c", "slow", "d", "e", "f"}

@@ -61,8 +61,8 @@ class Lean:
         if any(item.kind == "bundle" for item in facts.resources.values()):
             self._thresholds = False
         self.recurring = self._recurring(cib, baseline) if baseline is not None and self._thresholds else {}
-        self._plain = self._bannable(cib) if made_up and self._thresholds else frozenset()
-        self.clones = idle_clones(facts, cib, self.recurring) if self._plain else {}
+        self.plain = self._bannable(cib) if made_up and self._thresholds else frozenset()
+        self.clones = idle_clones(facts, cib, self.recurring) if self.plain else {}
         self.omitted = lru_cache(maxsize=4096)(self._omitted)
 
     def _recurring(self, cib: etree._Element, baseline: State) -> dict[str, tuple[Op, ...]]:
@@ -113,7 +113,7 @@ class Lean:
             if name not in watched
         }
         left_out = frozenset(self.clones[name] for name in idle)
-        return Omitted(monitors, settled, self._plain if settled else frozenset(), left_out)
+        return Omitted(monitors, settled, self.plain if settled else frozenset(), left_out)
 
     @property
     def usable(self) -> bool:
@@ -152,7 +152,7 @@ class Lean:
 
     def banned(self, state: State, watched: frozenset[str]) -> frozenset[tuple[str, str]] | None:
         """Return which resources failures keep from which nodes; None where that takes more than counting."""
-        if not watched <= self._plain or state.now != CLOCK:
+        if not watched <= self.plain or state.now != CLOCK:
             return None
         found = set()
         for node in state.nodes.values():
@@ -176,7 +176,7 @@ class Lean:
         facts = self._facts
         return frozenset(
             name
-            for name in self._plain
+            for name in self.plain
             if not facts.cloned(name) and score(facts.resources[name].meta.get("resource-stickiness")) > 0
         )
 
@@ -201,7 +201,7 @@ class Lean:
         running = state.running()
         follows = any(facts.root(near.resource) == facts.root(name) for near in facts.colocations)
         return (
-            bool(self._plain)
+            bool(self.plain)
             and name in facts.resources
             and not facts.cloned(name)
             and not follows
@@ -303,17 +303,17 @@ def idle_clones(facts: Configuration, cib: etree._Element, plain: Container[str]
         item = facts.resources.get(child)
         if item is None or item.kind != "primitive" or child not in plain:
             continue
-        usual = root.own_meta.keys() <= {"interleave", "globally-unique"} | _COUNTED
+        usual = root.own_meta.keys() <= {"interleave", "globally-unique"} | COUNTED
         usual = (
-            usual and item.own_meta.keys() <= _COUNTED and not is_true(root.own_meta.get("globally-unique"))
+            usual and item.own_meta.keys() <= COUNTED and not is_true(root.own_meta.get("globally-unique"))
         )
         if usual and not {root.id, child} & tied and not item.utilization and _usual_defaults(facts):
             found[root.id] = child
     return found
 
 
-_COUNTED = {"migration-threshold", "failure-timeout", "resource-stickiness"}
+COUNTED = frozenset({"migration-threshold", "failure-timeout", "resource-stickiness"})
 
 
 def _usual_defaults(facts: Configuration) -> bool:
-    return facts.resource_defaults.keys() <= _COUNTED and not is_true(facts.option("maintenance-mode"))
+    return facts.resource_defaults.keys() <= COUNTED and not is_true(facts.option("maintenance-mode"))

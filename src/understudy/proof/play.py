@@ -3,7 +3,6 @@
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from hashlib import blake2b
 from typing import Protocol
 
 from lxml import etree
@@ -12,8 +11,10 @@ from understudy.proof.configuration import Configuration
 from understudy.proof.cuts import Cuts, Need, Template
 from understudy.proof.execute import Failing, Synapse, Transition, World, execute, read_graph
 from understudy.proof.faults import NOTHING, Struck, expired, lose, strike
+from understudy.proof.groups import Groups
 from understudy.proof.lean import Lean
-from understudy.proof.scenarios import Fault, Scenario
+from understudy.proof.scenarios import RECOVERIES, Fault, Scenario
+from understudy.proof.sharing import NODE_ACTIONS, Shared, Sharing, fences_untouched, stays_within
 from understudy.proof.state import CLOCK, NodeView, State, Variant
 from understudy.proof.status import read_state
 from understudy.proof.values import is_true, milliseconds
@@ -23,7 +24,6 @@ ROUNDS = 15
 REMEMBERED = 3000
 TEMPLATES = 300
 GRAPHS = 600
-NODE_ACTIONS = frozenset({"stonith", "do_shutdown"})
 PLAIN_SCORE, PROMOTED_SCORE = "10", "100"
 
 
@@ -54,6 +54,9 @@ class Outcome:
 
     scenario: Scenario
     steps: tuple[Step, ...]
+
+
+_Answer = list[Synapse] | tuple[Transition, State]
 
 
 class Player:
@@ -90,7 +93,11 @@ class Player:
         self._stable: set[bytes] = set()
         self._memory: OrderedDict[tuple[bytes, Failing], tuple[Transition, State]] = OrderedDict()
         self._graphs: OrderedDict[bytes, list[Synapse]] = OrderedDict()
-        self._starts: OrderedDict[tuple[Fault, ...], tuple[Step, ...]] = OrderedDict()
+        self._sharing = Sharing(facts, cib, self._lean)
+        self._groups = Groups(facts, self._lean, self._sharing.tied)
+        self._shared: OrderedDict[Shared, _Answer] = OrderedDict()
+        self._taken_before: OrderedDict[tuple[bytes, Fault], tuple[Step, ...]] = OrderedDict()
+        self._addresses = frozenset(item.id for item in facts.primitives() if item.address)
         self._slim = slim
         self._dated = cib.find(".//date_expression") is not None
         self._cuts = Cuts(cib, slim=slim and not read_state(cib).up())
@@ -99,6 +106,8 @@ class Player:
             self._lean = Lean(facts, cib, self.baseline, made_up=self._slim and not self._dated)
             self._cuts = Cuts(cib, self._lean, slim=self._slim)
             self.world = replace(self.world, recurring=self._lean.recurring)
+            self._sharing = Sharing(facts, cib, self._lean)
+            self._groups = Groups(facts, self._lean, self._sharing.tied)
             self._templates.clear()
             self._graphs.clear()
 
@@ -139,8 +148,8 @@ class Player:
     def schedule(self, state: State, failing: Failing) -> tuple[Transition, State]:
         """Ask the scheduler once and carry out its graph; raises ``ValueError`` if it refuses."""
         # Failures that are over change nothing: what was said to the state without them holds.
-        asked = self._lean.calm(state) if state.now == CLOCK else state
-        key = _digest(asked)
+        asked = self._calm(state)
+        key = asked.digest
         graph = self._graphs.get(key)
         if graph is None:
             graph = self._graphs[key] = self._asked(asked)
@@ -167,7 +176,7 @@ class Player:
         self, state: State, failing: Failing, *, rests: bool = False
     ) -> tuple[bytes, tuple[Transition, State]]:
         """Return what the scheduler does about a state; ``rests`` where that is probably nothing."""
-        digest = _digest(state)
+        digest = state.digest
         if digest in self._stable or self._known_to_rest(state, digest, rests=rests):
             self.recalled += 1
             return digest, (Transition(), state)
@@ -175,12 +184,12 @@ class Player:
 
     def _known_to_rest(self, state: State, digest: bytes, *, rests: bool) -> bool:
         calm = self._lean.calm(state)
-        if calm is not state and _digest(calm) in self._stable:
+        if calm is not state and calm.digest in self._stable:
             return True
         lighter = self._lean.lighter(calm) if rests else calm
         if lighter is calm:
             return False
-        other = _digest(lighter)
+        other = lighter.digest
         if other not in self._stable:
             transition, after = self._remembered(other, lighter, NOTHING)
             if after == lighter and not transition.waiting and not transition.effective:
@@ -224,6 +233,9 @@ class Player:
             _, (first, after) = self._recall(struck.state, struck.failing)
             transitions, after, settled = self.settle(expired(after), NOTHING)
             return Step(fault, "", state, struck, after, (first, *transitions), settled)
+        shared = self._sharing.of(fault, state, struck, rests=state.digest in self._stable)
+        if shared is not None:
+            self._share(shared, struck)
         transitions, after, settled = self.settle(struck.state, struck.failing)
         if fault.kind == "fencing-slow":
             more, after, settled = self.settle(after, NOTHING)
@@ -239,6 +251,26 @@ class Player:
             transitions = (*transitions, *more)
         return Step(fault, "", state, struck, after, transitions, settled)
 
+    def _share(self, shared: Shared, struck: Struck) -> None:
+        """Remember what the scheduler does about a state from another one to which it says the same."""
+        known = self._shared.get(shared)
+        digest = self._calm(struck.state).digest
+        if known is not None:
+            self.recalled += 1
+        if isinstance(known, list):
+            self._graphs[digest] = known
+        elif known is not None:
+            self._memory[struck.state.digest, struck.failing] = known
+        else:
+            first = self.schedule(struck.state, struck.failing)
+            self._memory[struck.state.digest, struck.failing] = first
+            if shared.kind == "stop" and fences_untouched(first[0], shared.node):
+                self._shared[shared] = first
+            elif shared.kind == "monitor" and stays_within(self._graphs[digest], shared.tied):
+                self._shared[shared] = self._graphs[digest]
+            if len(self._shared) > REMEMBERED:
+                self._shared.popitem(last=False)
+
     def _partition(self, fault: Fault, state: State) -> tuple[Step, ...]:
         one = set(fault.nodes)
         other = {node.name for node in self.facts.cluster_nodes} - one
@@ -253,21 +285,54 @@ class Player:
     def play(self, scenario: Scenario) -> Outcome:
         """Play one scenario from the baseline; raises ``ValueError`` if the scheduler refuses."""
         steps: tuple[Step, ...] = ()
-        for index, fault in enumerate(scenario.faults):
-            begun = scenario.faults[: index + 1]
-            known = self._starts.get(begun)
-            if known is None:
-                state = steps[-1].after if steps else self.baseline
-                if fault.kind == "partition":
-                    known = (*steps, *self._partition(fault, state))
-                else:
-                    known = (*steps, self._step(fault, state))
-                if index == 0:
-                    self._starts[begun] = known
-                    if len(self._starts) > REMEMBERED:
-                        self._starts.popitem(last=False)
-            steps = known
+        state = self.baseline
+        for index, fault in enumerate(scenario.faults, 1):
+            steps += self._taken(fault, state, last=index == len(scenario.faults))
+            state = steps[-1].after
         return Outcome(scenario, steps)
+
+    def _taken(self, fault: Fault, state: State, *, last: bool) -> tuple[Step, ...]:
+        """Return what a fault does to a state; many scenarios come to the same one, and go on alike from there.
+
+        Nothing is asked of where a scenario ends but what runs and what may run. So for its last fault those failures
+        are left out that are over, and it does not matter which member keeps a group from a node; unless it is what
+        fails again.
+        """
+        if last and fault.kind not in RECOVERIES and not self._again(fault, state):
+            like = self.ending(state)
+            steps = self._remembered_steps(fault, like)
+            if all(self._groups.roomy(step.after) for step in steps):
+                return steps
+        return self._remembered_steps(fault, state)
+
+    def _remembered_steps(self, fault: Fault, state: State) -> tuple[Step, ...]:
+        key = state.digest, fault
+        known = self._taken_before.get(key)
+        if known is None:
+            partition = fault.kind == "partition"
+            known = self._partition(fault, state) if partition else (self._step(fault, state),)
+            self._taken_before[key] = known
+            if len(self._taken_before) > REMEMBERED:
+                self._taken_before.popitem(last=False)
+        else:
+            self._taken_before.move_to_end(key)
+        return known
+
+    def _again(self, fault: Fault, state: State) -> bool:
+        """Tell whether a fault may strike what has failed before."""
+        struck = self._addresses if fault.kind == "link-lost" else {fault.resource.partition(":")[0]}
+        return any(struck & node.troubled for node in state.nodes.values())
+
+    def ending(self, state: State) -> State:
+        """Return a state without what tells it from others that go on alike."""
+        calm = self._calm(state)
+        like = self._groups.as_one(calm) if state.now == CLOCK else calm
+        if state.digest in self._stable and self._groups.roomy(like):
+            self._stable |= {calm.digest, like.digest}
+        return like
+
+    def _calm(self, state: State) -> State:
+        return self._lean.calm(state) if state.now == CLOCK else state
 
 
 def promotion_scores(facts: Configuration, state: State) -> dict[str, tuple[str, str]]:
@@ -284,14 +349,6 @@ def promotion_scores(facts: Configuration, state: State) -> dict[str, tuple[str,
             plain = PLAIN_SCORE if "Promoted" not in seen else str(int_score(promoted) // 2)
             found[item.id] = (seen.get("Started", plain), promoted)
     return found
-
-
-def _digest(state: State) -> bytes:
-    """Return what tells two states apart."""
-    whole = blake2b(repr((state.quorum, state.now, state.variant)).encode(), digest_size=16)
-    for node in state.nodes.values():
-        whole.update(node.digest)
-    return whole.digest()
 
 
 def unmanaged(facts: Configuration, resource: str) -> bool:

@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
+from itertools import islice
 from typing import Any
 
 from lxml import etree
@@ -35,6 +36,7 @@ class _Prover:
         size = options.workers or min(os.cpu_count() or 1, 8)
         self.pool = Pool({}, size, options.limit)
         self._known: dict[tuple[Fault, ...], Row] = {}
+        self._ends: dict[Fault, str] = {}
 
     def run(self, text: bytes) -> Proof:
         begun = time.monotonic()
@@ -182,7 +184,7 @@ class _Prover:
         for level in levels:
             scenarios = combined(facts, proof.running, level)
             if level == 2:
-                self._by_class(pool, structure, scenarios, 24, story=False)
+                self._by_class(pool, structure, scenarios, 400, story=False)
             else:
                 self._run(pool, scenarios, 48, story=False)
         places = {scenario.faults: index for index, scenario in enumerate(coverage.scenarios, 1)}
@@ -253,15 +255,27 @@ class _Prover:
         self.proof.not_applicable += not row.applied
         return row
 
+    def _together(self, scenarios: Iterator[Scenario], most: int) -> Iterator[list[Scenario]]:
+        """Yield scenarios in chunks that go on alike after their first faults, so that one worker meets them all."""
+        begun: dict[str, list[Scenario]] = {}
+        for scenario in scenarios:
+            first = scenario.faults[0]
+            begun.setdefault(self._ends.get(first, str(first)), []).append(scenario)
+        for alike in begun.values():
+            alike.sort(key=lambda scenario: scenario.faults[1:])
+            yield from (alike[start : start + most] for start in range(0, len(alike), most))
+
     def _run(
         self, pool: Pool, scenarios: Iterator[Scenario], chunk: int, *, story: bool
     ) -> set[tuple[Fault, ...]]:
         """Play scenarios and return those in which something broke."""
         proof = self.proof
-        coded = ([list(fault) for fault in scenario.faults] for scenario in scenarios)
+        in_turn = iter(lambda: list(islice(scenarios, chunk)), [])
+        chunks = in_turn if story else self._together(scenarios, chunk)
+        coded = ([[list(fault) for fault in scenario.faults] for scenario in part] for part in chunks)
         settings: dict[str, object] = {"story": story, "sample": self.options.cross_checks if story else 0}
         broken: set[tuple[Fault, ...]] = set()
-        for faults, answer in pool.play(coded, chunk, settings):
+        for faults, answer in pool.play(coded, settings):
             scenario = Scenario(tuple(Fault(*item) for item in faults))
             proof.played += 1
             self._take(scenario, answer, story=story)
@@ -289,6 +303,7 @@ class _Prover:
             self.proof.rows.append(row)
         if story:
             self._known[row.faults] = row
+            self._ends[row.faults[0]] = answer.get("end", "")
 
     def _violated(self, code: str, scenario: str, name: str, detail: str) -> None:
         self.proof.totals[code] += 1

@@ -10,7 +10,6 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -156,17 +155,18 @@ class Pool:
         return answers[0]
 
     def play(
-        self, scenarios: Iterator[Scenario], chunk: int, options: dict[str, Any]
+        self, chunks: Iterator[list[Scenario]], options: dict[str, Any]
     ) -> Iterator[tuple[Scenario, dict[str, Any]]]:
-        """Yield every scenario with its answer as it comes, an answer with ``failed`` where there was none."""
-        queue: deque[Scenario] = deque()
+        """Yield every scenario with its answer as it comes, an answer with ``failed`` where there was none.
+
+        A worker gets a chunk at a time: what has much in common should be in one.
+        """
+        queue: deque[list[Scenario]] = deque()
         busy: set[Process] = set()
         selector = selectors.DefaultSelector()
 
         def feed(worker: Process) -> None:
-            worker.chunk = [queue.popleft() for _ in range(min(len(queue), chunk))] or list(
-                islice(scenarios, chunk)
-            )
+            worker.chunk = queue.popleft() if queue else next(chunks, [])
             worker.done = 0
             if worker.chunk:
                 worker.send({"do": "play", "scenarios": worker.chunk, **options})
@@ -199,7 +199,7 @@ class Pool:
         self,
         worker: Process,
         selector: selectors.BaseSelector,
-        queue: deque[Scenario],
+        queue: deque[list[Scenario]],
         busy: set[Process],
         reason: str,
     ) -> Iterator[tuple[Scenario, dict[str, Any]]]:
@@ -209,7 +209,8 @@ class Pool:
         worker.close()
         self.workers.remove(worker)
         if left:
-            queue.extendleft(reversed(left[1:]))
+            if left[1:]:
+                queue.appendleft(left[1:])
             yield left[0], {"failed": reason}
         fresh = Process()
         self.workers.append(fresh)

@@ -129,6 +129,7 @@ class Worker:
                     for service, seconds in interruptions(step, self.judge.facts, self.timing).items():
                         bounds[service] = max(bounds.get(service, 0.0), seconds)
             answer |= {"services": verdict.services, "fenced": verdict.fenced, "bounds": bounds}
+            answer["end"] = self.player.ending(outcome.steps[0].after).digest.hex()
         if message.get("story") or (verdict.violations and message.get("broken", True)):
             answer["story"] = self.storyteller.tell(outcome)
         return answer

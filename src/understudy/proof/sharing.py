@@ -1,0 +1,136 @@
+"""Faults to which the scheduler gives one answer, so that it is asked once.
+
+Two kinds of failure do less than their record says:
+
+- **A monitor that fails below the migration threshold** gives or takes no node a point: where everything goes is what
+  it was before the failure. If the cluster was at rest, then all stays where it is, and the failed resource is stopped
+  and started again with what an order chains to it. Which bans kept others from other nodes does not matter any more,
+  and what no constraint ties to the resource does not either. So for equal nodes and equally placed tied resources the
+  answer is the same.
+- **A stop that fails where fencing is on** gets the node fenced, and a node that is about to be fenced can run nothing
+  (Pacemaker Explained, "on-fail"; pe_fence_node() in libpe_status). What the failure bans from that node is banned
+  from a node that goes anyway, so it does not matter which of the node's resources failed to stop.
+
+Both hold only for resources whose failures do nothing but count (``Lean.plain``), and the answer itself must show it:
+the one may act on tied resources only, the other must fence the node and ask nothing of it. ``test_sharing.py`` holds
+every shared answer against one of its own.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from lxml import etree
+
+from understudy.proof.configuration import Configuration
+from understudy.proof.execute import Synapse, Transition
+from understudy.proof.faults import Struck
+from understudy.proof.lean import COUNTED, Lean
+from understudy.proof.scenarios import Fault
+from understudy.proof.state import CLOCK, PLAIN, NodeView, State
+
+NODE_ACTIONS = frozenset({"stonith", "do_shutdown"})
+_REFERENCES = ("rsc", "with-rsc", "first", "then")
+
+
+class Shared(NamedTuple):
+    """Faults with one answer: where they strike, on what the answer may act, and what else decides it."""
+
+    kind: str
+    node: str
+    tied: frozenset[str]
+    where: object
+
+
+class Sharing:
+    """Recognises on one configuration the faults that share an answer."""
+
+    def __init__(self, facts: Configuration, cib: etree._Element, lean: Lean) -> None:
+        self._facts = facts
+        self._lean = lean
+        self.tied = {} if facts.tags or facts.tickets else tied(facts, cib)
+        self._fencing = frozenset(self._fencing_at_stop())
+
+    def _fencing_at_stop(self) -> Iterator[str]:
+        """Yield the resources whose node is fenced when they fail to stop, and that are like others in that."""
+        for item in self._facts.primitives() if self._facts.fencing_enabled else ():
+            stops = {operation.on_fail for operation in item.operations if operation.name == "stop"}
+            if item.meta.keys() <= COUNTED | {"interleave", "globally-unique"} and stops <= {"", "fence"}:
+                yield item.id
+
+    def of(self, fault: Fault, before: State, struck: Struck, *, rests: bool) -> Shared | None:
+        """Return what this fault has in common with others; ``rests`` where nothing was to be done before it."""
+        name = fault.resource.partition(":")[0]
+        usual = before.quorum and before.now == CLOCK and before.variant == PLAIN
+        if fault.kind not in ("monitor", "stop") or not usual or name not in self._lean.plain:
+            return None
+        if name not in self.tied or self._facts.resources[name].fencing:
+            return None
+        node = next(iter(struck.hit))[1]
+        if not before.nodes[node].usual:
+            return None
+        if fault.kind == "stop":
+            return Shared("stop", node, frozenset(), before.digest) if name in self._fencing else None
+        near = self.tied[name]
+        if rests and self._as_before(before, struck.state):
+            where = tuple(_placed(view, near) for view in before.nodes.values())
+            return Shared("monitor", node, near, (fault.resource, where))
+        return None
+
+    def _as_before(self, before: State, after: State) -> bool:
+        """Tell whether a failure left every resource the nodes that it had."""
+        was = self._lean.banned(before, self._lean.watched(before))
+        now = self._lean.banned(after, self._lean.watched(after))
+        return now is not None and was == now
+
+
+def _placed(view: NodeView, names: frozenset[str]) -> object:
+    """Return what of a node decides about these resources: what it is, and how they run there."""
+    attributes = tuple(
+        sorted(
+            pair
+            for pair in view.attributes.items()
+            if not pair[0].startswith(("fail-count-", "last-failure-"))
+        )
+    )
+    running = (
+        (name, history)
+        for name, history in view.resources.items()
+        if name.partition(":")[0] in names and history.role != "Stopped"
+    )
+    return view.name, view.flags, attributes, tuple(sorted(running))
+
+
+def stays_within(graph: Iterable[Synapse], names: frozenset[str]) -> bool:
+    """Tell whether a graph acts on these resources only."""
+    for synapse in graph:
+        for element in synapse.elements:
+            if element.tag == "crm_event" or element.get("operation") in NODE_ACTIONS:
+                return False
+            if element.tag == "rsc_op":
+                acted = next((part.get("id", "") for part in element if part.tag == "primitive"), "")
+                if acted.partition(":")[0] not in names:
+                    return False
+    return True
+
+
+def fences_untouched(transition: Transition, node: str) -> bool:
+    """Tell whether a transition fences a node, after which it stays off, and does nothing else on it."""
+    there = [action for action in transition.actions if action.node == node]
+    waiting = any(action.node == node for action in transition.waiting)
+    return not waiting and [(action.task, action.failed) for action in there] == [("stonith", False)]
+
+
+def tied(facts: Configuration, cib: etree._Element) -> dict[str, frozenset[str]]:
+    """Return for each primitive all that any constraint, group or clone ties to it, itself included."""
+    groups: dict[str, set[str]] = {}
+    for root in facts.roots():
+        members = {item.id for item in facts.primitives(root.id)}
+        groups |= dict.fromkeys((root.id, *members, *root.children), members)
+    for constraint in cib.iterfind("configuration/constraints/*"):
+        named = {str(constraint.get(key)) for key in _REFERENCES if constraint.get(key)}
+        named |= {str(item.get("id")) for item in constraint.iterfind(".//resource_ref")}
+        joined = [groups[name] for name in named if name in groups]
+        whole = set().union(*joined)
+        names = [name for name, members in groups.items() if members & whole]
+        groups |= dict.fromkeys(names, whole)
+    return {item.id: frozenset(groups[item.id]) for item in facts.primitives() if item.id in groups}
