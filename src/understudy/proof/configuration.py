@@ -52,7 +52,7 @@ class Resource:
     @property
     def type(self) -> str:
         """Return the agent's name without standard and provider."""
-        return self.agent.rsplit(":", 1)[-1]
+        return self.agent[self.agent.rfind(":") + 1 :]
 
     @property
     def fencing(self) -> bool:

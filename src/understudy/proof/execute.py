@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from lxml import etree
 
@@ -77,12 +77,21 @@ class Transition:
         return tuple(action for action in self.actions if action.effective)
 
 
-@dataclass
-class Synapse:
+class Element(NamedTuple):
+    """An action as a graph describes it: ``values`` are its attributes, ``primitive`` those of its resource."""
+
+    tag: str
+    action: Action
+    uuid: str
+    values: Mapping[str, str]
+    primitive: Mapping[str, str]
+
+
+class Synapse(NamedTuple):
     """One synapse of a graph: its actions, and the ids of the actions that must have fired."""
 
-    elements: list[etree._Element]
-    inputs: list[str]
+    elements: list[Element]
+    inputs: tuple[str, ...]
 
 
 def read_graph(text: bytes) -> list[Synapse]:
@@ -95,105 +104,120 @@ def read_graph(text: bytes) -> list[Synapse]:
         raise ValueError(f"a {root.tag} element where a transition graph was expected")
     synapses = []
     for synapse in root:
-        elements: list[etree._Element] = []
-        inputs: list[str] = []
+        elements: list[Element] = []
+        inputs: tuple[str, ...] = ()
         for part in synapse:
             if part.tag == "action_set":
-                elements = list(part)
+                elements = [_described(element) for element in part]
             elif part.tag == "inputs":
-                inputs = [trigger[0].get("id", "") for trigger in part if len(trigger)]
+                inputs = tuple([trigger[0].get("id", "") for trigger in part if len(trigger)])
         synapses.append(Synapse(elements, inputs))
     return synapses
 
 
-def _part(element: etree._Element, tag: str) -> etree._Element | None:
-    """Return the first child with a tag; twice as fast as ``find``."""
-    return next((child for child in element if child.tag == tag), None)
+_NOTHING: Mapping[str, str] = {}
 
 
-def _values(element: etree._Element, part: str = "attributes") -> dict[str, str]:
-    found = _part(element, part)
-    return {str(key): str(value) for key, value in found.items()} if found is not None else {}
+def _attributes(element: etree._Element) -> Mapping[str, str]:
+    return cast("dict[str, str]", dict(element.items()))
 
 
-def _describe(element: etree._Element) -> Action:
-    task, resource = element.get("operation", ""), ""
-    interval = timeout = "0"
-    acts = element.tag == "rsc_op"
-    if element.tag == "pseudo_event":
-        task = f"pseudo:{task}"
+def _described(element: etree._Element) -> Element:
+    about = _attributes(element)
+    tag, name, task = str(element.tag), about.get("id", ""), about.get("operation", "")
+    if tag == "pseudo_event":
+        resource = next((part.get("id", "") for part in element if part.tag == "primitive"), "")
+        action = Action(name, f"pseudo:{task}", resource, about.get("on_node", ""))
+        return Element(tag, action, "", _NOTHING, _NOTHING)
+    values = primitive = _NOTHING
     for part in element:
-        if part.tag == "primitive":
-            resource = part.get("id", "")
-        elif part.tag == "attributes" and element.tag != "pseudo_event":
-            interval = part.get("CRM_meta_interval") or "0"
-            timeout = part.get("CRM_meta_timeout", "0") if acts else "0"
-    node = element.get("on_node", "") or ""
-    limit = int(timeout) if timeout.isdigit() else 0
-    return Action(element.get("id", ""), task, resource, node, int(interval), limit)
+        if part.tag == "attributes":
+            values = _attributes(part)
+        elif part.tag == "primitive":
+            primitive = _attributes(part)
+    limit = values.get("CRM_meta_timeout", "0") if tag == "rsc_op" else "0"
+    action = Action(
+        name,
+        task,
+        primitive.get("id", ""),
+        about.get("on_node", ""),
+        int(values.get("CRM_meta_interval") or 0),
+        int(limit) if limit.isdigit() else 0,
+    )
+    return Element(tag, action, about.get("on_node_uuid", ""), values, primitive)
 
 
 class _Run:
     """One graph being carried out; the state is replaced as actions complete."""
 
     def __init__(self, state: State, failing: Failing, world: "World") -> None:
-        self.state = state
+        self._given = state
+        self._nodes = dict(state.nodes)
         self.failing = failing
         self.promotable = world.promotable
         self.rescored = False
         self.recurring = world.recurring
 
-    def fire(self, element: etree._Element, action: Action) -> bool:
+    @property
+    def state(self) -> State:
+        """Return the state as it is now."""
+        given = self._given
+        if self._nodes == given.nodes:
+            return given
+        return State(self._nodes, given.quorum, given.now, given.variant)
+
+    def fire(self, element: Element) -> bool:
         """Apply one action; return False if it fails."""
         if element.tag == "crm_event":
-            return self._controller(element, action)
+            return self._controller(element)
         if element.tag != "rsc_op":
             return True
-        failing = {(action.resource, action.task, action.node), (action.resource, action.task, "")}
-        if failing & self.failing and not (action.task == "monitor" and action.interval):
-            self._fail(element, action)
+        if self.failing and self._fails(element.action):
+            self._fail(element)
             return False
-        self._resource(element, action)
+        self._resource(element)
         return True
 
-    def _node(self, element: etree._Element, name: str) -> NodeView:
-        known = self.state.nodes.get(name)
-        if known is None:
-            known = NodeView(element.get("on_node_uuid") or name, name, remote=True)
-        return known
+    def _fails(self, action: Action) -> bool:
+        failing = {(action.resource, action.task, action.node), (action.resource, action.task, "")}
+        return bool(failing & self.failing) and not (action.task == "monitor" and action.interval)
 
-    def _controller(self, element: etree._Element, action: Action) -> bool:
-        node = self.state.nodes.get(action.node)
+    def _node(self, element: Element) -> NodeView:
+        name = element.action.node
+        return self._nodes.get(name) or NodeView(element.uuid or name, name, remote=True)
+
+    def _controller(self, element: Element) -> bool:
+        action = element.action
+        node = self._nodes.get(action.node)
         if action.task == "stonith" and node is not None:
             if ("", "stonith", action.node) in self.failing or ("", "stonith", "") in self.failing:
                 return False
-            self.state = self.state.with_node(node.down() if not node.remote else node.joined())
+            self._nodes[node.name] = node.down() if not node.remote else node.joined()
         elif action.task == "do_shutdown" and node is not None:
-            self.state = self.state.with_node(node.down())
+            self._nodes[node.name] = node.down()
         elif action.task in ("clear_failcount", "lrm_delete"):
-            self._resource(element, action)
+            self._resource(element)
         return True
 
-    def _fail(self, element: etree._Element, action: Action) -> None:
-        node = self._node(element, action.node)
+    def _fail(self, element: Element) -> None:
+        action, now = element.action, self._given.now
+        node = self._node(element)
         if action.resource not in node.resources:
-            node = node.with_history(action.resource, self._blank(element, action))
-        values = _values(element)
-        op = failure(None, action.task, action.interval, FAILED, self.state.now)
-        op = op._replace(digest=operation_digest(values, action.interval))
-        node = failed(node, action.resource, op, self.state.now, fatal=action.task in ("start", "stop"))
-        self.state = self.state.with_node(node)
+            node = node.with_history(action.resource, self._blank(element))
+        op = failure(None, action.task, action.interval, FAILED, now)
+        op = op._replace(digest=operation_digest(element.values, action.interval))
+        node = failed(node, action.resource, op, now, fatal=action.task in ("start", "stop"))
+        self._nodes[node.name] = node
 
     @staticmethod
-    def _blank(element: etree._Element, action: Action) -> History:
-        values = _values(element, "primitive")
-        ops = (Op("last_0", action.task, 0, OK),)
-        return History(values.get("class", ""), values.get("provider", ""), values.get("type", ""), ops)
+    def _blank(element: Element) -> History:
+        about = element.primitive
+        ops = (Op("last_0", element.action.task, 0, OK),)
+        return History(about.get("class", ""), about.get("provider", ""), about.get("type", ""), ops)
 
-    def _resource(self, element: etree._Element, action: Action) -> None:
-        node = self._node(element, action.node)
-        name, task = action.resource, action.task
-        values = _values(element)
+    def _resource(self, element: Element) -> None:
+        node, values = self._node(element), element.values
+        name, task = element.action.resource, element.action.task
         history = node.resources.get(name)
         if task == "clear_failcount":
             node = _cleared(node, name)
@@ -211,14 +235,13 @@ class _Run:
             ops = tuple(op for op in history.ops if op.key != key)
             node = node.with_history(name, history._replace(ops=ops))
         elif task in ("start", "promote", "demote", "migrate_to", "migrate_from", "monitor"):
-            node = self._record(element, action, node, values)
+            node = self._record(element, node)
         else:
             return
-        self.state = self.state.with_node(self._scored(node, name, task))
+        self._nodes[node.name] = self._scored(node, name, task) if self.promotable else node
 
-    def _record(
-        self, element: etree._Element, action: Action, node: NodeView, values: Mapping[str, str]
-    ) -> NodeView:
+    def _record(self, element: Element, node: NodeView) -> NodeView:
+        action, values = element.action, element.values
         target = int(values.get("CRM_meta_op_target_rc", "0") or 0)
         history = node.resources.get(action.resource)
         if action.task == "monitor" and (history is None or not action.interval):
@@ -235,7 +258,7 @@ class _Run:
         rc = PROMOTED if promoted and action.task == "monitor" else OK
         digest = operation_digest(values, action.interval)
         op = Op(key, action.task, action.interval, rc, rc, 0, digest, extra)
-        blank = history or self._blank(element, action)
+        blank = history or self._blank(element)
         keep = ("last_failure_0",) if action.task in ("start", "migrate_from") else None
         kept = tuple(
             item
@@ -336,7 +359,6 @@ def execute(
     ``("", "stonith", node)``.
     """
     run, queue = _Run(state, failing, world), _Queue(graph)
-    described = [[(item, _describe(item)) for item in synapse.elements] for synapse in graph]
     done: list[Action] = []
     withheld: list[Action] = []
     inputs_of: dict[str, tuple[str, ...]] = {}
@@ -345,16 +367,16 @@ def execute(
     for place, index in enumerate(queue.ready):
         if end is not None and place >= end:
             break
-        inputs = tuple(graph[index].inputs)
-        begun = max((until.get(name, 0.0) for name in inputs), default=0.0)
-        for element, action in described[index]:
-            succeeded = run.fire(element, action)
+        elements, inputs = graph[index]
+        begun = max([until.get(name, 0.0) for name in inputs], default=0.0)
+        for element in elements:
+            action, succeeded = element.action, run.fire(element)
             if not succeeded and action.task == "stonith":
                 withheld.append(action._replace(failed=True))
                 continue
-            until[action.id] = begun + world.takes(action) / 1000
+            ended = until[action.id] = begun + world.takes(action) / 1000
             inputs_of[action.id] = inputs
-            done.append(action._replace(until=until[action.id], failed=not succeeded))
+            done.append(Action(*action[:6], ended, not succeeded))
             if not succeeded:
                 end = place + 1
             elif run.rescored and end is None:
@@ -362,5 +384,5 @@ def execute(
             queue.fired(action.id)
     if end is not None:
         return Transition(tuple(done), (), inputs_of), run.state
-    stuck = [action for index in sorted(queue.waiting) for _, action in described[index]]
+    stuck = [element.action for index in sorted(queue.waiting) for element in graph[index].elements]
     return Transition(tuple(done), (*withheld, *stuck), inputs_of), run.state

@@ -11,14 +11,13 @@ from functools import cached_property
 
 from understudy.proof.configuration import Configuration
 from understudy.proof.execute import Action
-from understudy.proof.kinship import FOUNDATION_AGENTS, Kinship
-from understudy.proof.play import Outcome, Step, unmanaged
+from understudy.proof.kinship import FOUNDATION_AGENTS, STORAGE_AGENTS, Kinship
+from understudy.proof.play import REMEMBERED, Outcome, Step, unmanaged
 from understudy.proof.scenarios import RECOVERIES, allowed_nodes
 from understudy.proof.state import State
 from understudy.proof.values import is_true
 from understudy.proof.verdict import Verdict, Violation, worst
 
-REMEMBERED = 500
 ORDERLY = frozenset({"healed", "moved", "cluster-maintenance"})
 
 
@@ -29,6 +28,7 @@ class Judge:
         self.facts = facts
         self.baseline = baseline
         self.kinship = Kinship(facts)
+        self._cloned = frozenset(name for name in facts.resources if facts.cloned(name))
         self._steps: OrderedDict[tuple[int, bool], tuple[Step, tuple[Violation, ...]]] = OrderedDict()
         self.policy = facts.option("no-quorum-policy", default="stop")
 
@@ -41,8 +41,8 @@ class Judge:
             if not all(item.fencing for item in self.facts.primitives(root.id)) or root.kind == "bundle"
         ]
 
-    def judge(self, outcome: Outcome) -> Verdict:
-        """Return the verdict on one scenario."""
+    def judge(self, outcome: Outcome, *, services: bool = True) -> Verdict:
+        """Return the verdict on one scenario; without ``services`` only what broke, and where it was fenced."""
         violations: list[Violation] = []
         fenced: set[str] = set()
         for step in outcome.steps:
@@ -53,7 +53,7 @@ class Judge:
                 }
         violations += self._both_sides(outcome)
         struck = [step for step in outcome.steps if step.fault.kind not in RECOVERIES] or list(outcome.steps)
-        words = self._words(struck, violations)
+        words = self._words(struck, violations) if services else {}
         applied = any(step.applied for step in struck)
         return Verdict(words, tuple(sorted(fenced)), tuple(dict.fromkeys(violations)), applied)
 
@@ -164,7 +164,7 @@ class Judge:
                 base = action.resource.partition(":")[0]
                 if action.task not in ("start", "promote") or base not in self.facts.resources:
                     continue
-                if self.facts.resources[base].fencing or self.facts.cloned(base):
+                if self.facts.resources[base].fencing or base in self._cloned:
                     continue
                 owners = {name for name in silent if self._ran(step.before, name, action.resource)} - fenced
                 if owners:
@@ -228,7 +228,7 @@ class Judge:
         free = [
             set(self._free_nodes(state, name)) for name in group if not self.facts.resources[name].fencing
         ]
-        needed = [name for name in group if self.facts.cloned(name)]
+        needed = [name for name in group if name in self._cloned]
         running = state.running()
         free += [set(running.get(name, {})) for name in needed]
         return bool(set.intersection(*free)) if free else False
@@ -252,7 +252,7 @@ class Judge:
     def _twice(self, step: Step) -> Iterator[Violation]:
         for name, where in step.after.running().items():
             base = name.partition(":")[0]
-            if base in self.facts.resources and not self.facts.cloned(base) and len(where) > 1:
+            if base in self.facts.resources and base not in self._cloned and len(where) > 1:
                 yield Violation("running-twice", base, ",".join(sorted(where)))
 
     def _both_sides(self, outcome: Outcome) -> Iterator[Violation]:
@@ -269,7 +269,7 @@ class Judge:
         for name in set(one.after.running()) & set(two.after.running()):
             base = name.partition(":")[0]
             item = self.facts.resources.get(base)
-            if item and not item.fencing and not self.facts.cloned(base):
+            if item and not item.fencing and base not in self._cloned:
                 yield Violation("running-twice", base, f"{one.view} | {two.view}")
 
     def _bystanders(self, step: Step) -> Iterator[Violation]:
@@ -292,6 +292,17 @@ class Judge:
                 if not self.kinship.due(action.resource, action.node, frozenset(hit), frozenset(struck)):
                     yield Violation(code, item.id, action.node)
 
+    @cached_property
+    def _storage(self) -> Mapping[str, tuple[str, ...]]:
+        """Return for what works on data the file systems and volumes that it must share a node with."""
+        resources = self.facts.resources
+        return {
+            name: storage
+            for name, near in self.kinship.together.items()
+            if not resources[name].address and not FOUNDATION_AGENTS.match(resources[name].type)
+            if (storage := tuple(other for other in near if resources[other].type in STORAGE_AGENTS))
+        }
+
     def _data(self, step: Step) -> Iterator[Violation]:
         for transition in step.transitions:
             starts = {
@@ -300,18 +311,9 @@ class Judge:
                 if action.task == "start"
             }
             for (name, node), action in starts.items():
-                item = self.facts.resources.get(name)
-                if item is None or item.address or FOUNDATION_AGENTS.match(item.type):
-                    continue
-                for other in self.kinship.together.get(name, ()):
+                for other in self._storage.get(name, ()):
                     storage = starts.get((other, node))
-                    if storage is None or self.facts.resources[other].type not in (
-                        "Filesystem",
-                        "LVM-activate",
-                        "LVM",
-                    ):
-                        continue
-                    if not transition.precedes(storage.id, action):
+                    if storage is not None and not transition.precedes(storage.id, action):
                         yield Violation("starts-before-its-data", name, other)
 
     def _capacity(self, step: Step) -> Iterator[Violation]:

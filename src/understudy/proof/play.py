@@ -97,6 +97,7 @@ class Player:
         self._groups = Groups(facts, self._lean, self._sharing.tied)
         self._shared: OrderedDict[Shared, _Answer] = OrderedDict()
         self._taken_before: OrderedDict[tuple[bytes, Fault], tuple[Step, ...]] = OrderedDict()
+        self._endings: OrderedDict[bytes, State] = OrderedDict()
         self._addresses = frozenset(item.id for item in facts.primitives() if item.address)
         self._slim = slim
         self._dated = cib.find(".//date_expression") is not None
@@ -163,7 +164,7 @@ class Player:
         text, idle = self._text(state, whole=False)
         graph = self._graph(text, state.now)
         if idle and any(
-            element.get("operation") in NODE_ACTIONS for synapse in graph for element in synapse.elements
+            element.action.task in NODE_ACTIONS for synapse in graph for element in synapse.elements
         ):
             graph = self._graph(self.text(state, whole=True), state.now)
         return graph
@@ -325,11 +326,15 @@ class Player:
 
     def ending(self, state: State) -> State:
         """Return a state without what tells it from others that go on alike."""
-        calm = self._calm(state)
-        like = self._groups.as_one(calm) if state.now == CLOCK else calm
-        if state.digest in self._stable and self._groups.roomy(like):
-            self._stable |= {calm.digest, like.digest}
-        return like
+        known = self._endings.get(state.digest)
+        if known is None:
+            calm = self._calm(state)
+            known = self._endings[state.digest] = self._groups.as_one(calm) if state.now == CLOCK else calm
+            if state.digest in self._stable and self._groups.roomy(known):
+                self._stable |= {calm.digest, known.digest}
+            if len(self._endings) > REMEMBERED:
+                self._endings.popitem(last=False)
+        return known
 
     def _calm(self, state: State) -> State:
         return self._lean.calm(state) if state.now == CLOCK else state

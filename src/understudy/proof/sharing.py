@@ -102,15 +102,12 @@ def _placed(view: NodeView, names: frozenset[str]) -> object:
 
 def stays_within(graph: Iterable[Synapse], names: frozenset[str]) -> bool:
     """Tell whether a graph acts on these resources only."""
-    for synapse in graph:
-        for element in synapse.elements:
-            if element.tag == "crm_event" or element.get("operation") in NODE_ACTIONS:
-                return False
-            if element.tag == "rsc_op":
-                acted = next((part.get("id", "") for part in element if part.tag == "primitive"), "")
-                if acted.partition(":")[0] not in names:
-                    return False
-    return True
+    return not any(
+        element.tag == "crm_event"
+        or (element.tag == "rsc_op" and element.action.resource.partition(":")[0] not in names)
+        for synapse in graph
+        for element in synapse.elements
+    )
 
 
 def fences_untouched(transition: Transition, node: str) -> bool:

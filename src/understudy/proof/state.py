@@ -132,14 +132,14 @@ class NodeView:
             if any(op.key == "last_failure_0" or op.rc not in (OK, PROMOTED) for op in history.ops)
         )
 
-    @property
+    @cached_property
     def up(self) -> bool:
         """Tell whether the node is a full member (a remote node is judged by its connection)."""
         flags = dict(self.flags)
         peer = flags.get("crmd") in ("online", "1") and flags.get("join") == "member"
         return self.remote or (self.present and peer)
 
-    @property
+    @cached_property
     def present(self) -> bool:
         """Tell whether the node's Corosync is a member."""
         return dict(self.flags).get("in_ccm", "false") not in ("false", "0", "")

@@ -4,11 +4,12 @@ A transition graph carries no reasons. They are told from what is known: what fa
 group, colocation or order ties an action to what was hit or moved before it.
 """
 
+from collections import OrderedDict
 from typing import Any
 
 from understudy.proof.configuration import Configuration
 from understudy.proof.execute import Action
-from understudy.proof.play import Outcome, Step
+from understudy.proof.play import REMEMBERED, Outcome, Step
 
 MOST_WAITING = 10
 
@@ -17,6 +18,7 @@ class Storyteller:
     """Tells stories about one configuration."""
 
     def __init__(self, facts: Configuration) -> None:
+        self._told: OrderedDict[int, tuple[Step, dict[str, Any]]] = OrderedDict()
         self._ties: dict[frozenset[str], str] = {}
         for item in facts.resources.values():
             if item.kind == "group":
@@ -35,17 +37,23 @@ class Storyteller:
                     self._ties.setdefault(frozenset((first.id, second.id)), words)
 
     def tell(self, outcome: Outcome) -> list[dict[str, Any]]:
-        """Return what happened, step by step."""
-        return [
-            {
+        """Return what happened, step by step; many scenarios have steps in common."""
+        return [self._told_of(step) for step in outcome.steps]
+
+    def _told_of(self, step: Step) -> dict[str, Any]:
+        known = self._told.get(id(step))
+        if known is None or known[0] is not step:
+            story = {
                 "fault": str(step.fault),
                 "view": step.view,
                 "applied": step.applied,
                 "settled": step.settled,
                 "transitions": self._transitions(step),
             }
-            for step in outcome.steps
-        ]
+            known = self._told[id(step)] = step, story
+            if len(self._told) > REMEMBERED:
+                self._told.popitem(last=False)
+        return known[1]
 
     def _transitions(self, step: Step) -> list[dict[str, Any]]:
         hit = {(name.partition(":")[0], node) for name, node in step.struck.hit}

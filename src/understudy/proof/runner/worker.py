@@ -43,6 +43,18 @@ def _canonical(element: etree._Element) -> object:
     return element.tag, attributes, [_canonical(child) for child in element if isinstance(child.tag, str)]
 
 
+class _Telling:
+    """A scheduler before which all that is known so far is sent, since it may end the process."""
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._scheduler = scheduler
+
+    def graph(self, cib: bytes, now: int | None) -> bytes:
+        """Return the graph as XML; raises ``ValueError`` if the scheduler refuses the CIB."""
+        sys.stdout.flush()
+        return self._scheduler.graph(cib, now)
+
+
 class Worker:
     """Holds one configuration and plays what it is told."""
 
@@ -64,7 +76,7 @@ class Worker:
         facts.quorum = Quorum(**message.get("quorum", {}))
         self.timing = Timing(**message.get("timing", {}))
         durations = {(item[0], item[1]): int(item[2]) for item in message.get("durations", ())}
-        self.player = Player(cib, facts, self.scheduler, durations)
+        self.player = Player(cib, facts, _Telling(self.scheduler), durations)
         self.judge = Judge(facts, self.player.baseline)
         self.storyteller = Storyteller(facts)
         boot = self.player.boot
@@ -102,11 +114,11 @@ class Worker:
         return {"cib": text.decode() if text else None}
 
     def play(self, message: dict[str, Any]) -> None:
-        """Play scenarios and write an answer for each as soon as it is known."""
+        """Play scenarios and write an answer for each, which is sent before the scheduler is asked again."""
         for number, faults in enumerate(message["scenarios"]):
-            _answer(
-                {"number": number, **self._one(Scenario(tuple(Fault(*item) for item in faults)), message)}
-            )
+            scenario = Scenario(tuple(Fault(*item) for item in faults))
+            _write({"number": number, **self._one(scenario, message)})
+        sys.stdout.flush()
 
     def _one(self, scenario: Scenario, message: dict[str, Any]) -> dict[str, Any]:
         if self.player is None or self.judge is None:
@@ -115,7 +127,7 @@ class Worker:
             outcome = self.player.play(scenario)
         except ValueError as error:
             return {"failed": str(error)}
-        verdict = self.judge.judge(outcome)
+        verdict = self.judge.judge(outcome, services=bool(message.get("story")))
         if len(self.sample) < message.get("sample", 0) and outcome.steps[0].applied:
             self.sample.append(outcome.steps[0].struck.state)
         answer: dict[str, Any] = {
@@ -141,8 +153,12 @@ class Worker:
         return {"scheduled": self.player.scheduled, "recalled": self.player.recalled}
 
 
-def _answer(message: dict[str, Any]) -> None:
+def _write(message: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(message, separators=(",", ":")) + "\n")
+
+
+def _answer(message: dict[str, Any]) -> None:
+    _write(message)
     sys.stdout.flush()
 
 
