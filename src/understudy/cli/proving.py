@@ -4,13 +4,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from understudy.cli.inputs import Input
-from understudy.cli.reach import reach
 from understudy.design.cluster import with_nodes
 from understudy.findings import Finding, FindingsError, Place
 from understudy.formats import cib as cib_format
 from understudy.formats import crmsh, pcs_config
 from understudy.formats.cluster import ClusterConfiguration
-from understudy.kinds import pacemaker
 from understudy.proof.result import Options
 
 Provable = tuple[bytes, Options]
@@ -37,6 +35,10 @@ async def running(given: Input, *, live: bool) -> Provable:
 
     Raises FindingsError (exit status 1) when no node is reached or none is in a cluster.
     """
+    # These bring SSH along, which takes longer to load than every single failure takes to play on a small cluster.
+    from understudy.cli.reach import reach  # noqa: PLC0415
+    from understudy.kinds import pacemaker  # noqa: PLC0415
+
     async with reach(given.loaded, live=live, missing_is_fine=True) as reached:
         seen = await pacemaker.view(reached.world)
         if seen is None:

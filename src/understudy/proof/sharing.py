@@ -47,7 +47,8 @@ class Sharing:
     def __init__(self, facts: Configuration, cib: etree._Element, lean: Lean) -> None:
         self._facts = facts
         self._lean = lean
-        self.tied = {} if facts.tags or facts.tickets else tied(facts, cib)
+        usable = lean.plain and not facts.tags and not facts.tickets
+        self.tied = tied(facts, cib) if usable else {}
         self._fencing = frozenset(self._fencing_at_stop())
 
     def _fencing_at_stop(self) -> Iterator[str]:
@@ -119,15 +120,24 @@ def fences_untouched(transition: Transition, node: str) -> bool:
 
 def tied(facts: Configuration, cib: etree._Element) -> dict[str, frozenset[str]]:
     """Return for each primitive all that any constraint, group or clone ties to it, itself included."""
-    groups: dict[str, set[str]] = {}
-    for root in facts.roots():
-        members = {item.id for item in facts.primitives(root.id)}
-        groups |= dict.fromkeys((root.id, *members, *root.children), members)
+    leaders: dict[str, str] = {}
+
+    def leader(name: str) -> str:
+        while (above := leaders.get(name, name)) != name:
+            leaders[name] = name = leaders.get(above, above)
+        return name
+
+    for item in facts.resources.values():
+        if item.parent:
+            leaders[leader(item.id)] = leader(item.parent)
     for constraint in cib.iterfind("configuration/constraints/*"):
-        named = {str(constraint.get(key)) for key in _REFERENCES if constraint.get(key)}
-        named |= {str(item.get("id")) for item in constraint.iterfind(".//resource_ref")}
-        joined = [groups[name] for name in named if name in groups]
-        whole = set().union(*joined)
-        names = [name for name, members in groups.items() if members & whole]
-        groups |= dict.fromkeys(names, whole)
-    return {item.id: frozenset(groups[item.id]) for item in facts.primitives() if item.id in groups}
+        named = [constraint.get(key, "") for key in _REFERENCES]
+        named += [item.get("id", "") for item in constraint.iterfind(".//resource_ref")]
+        one, *others = [name for name in named if name in facts.resources] or [""]
+        for other in others:
+            leaders[leader(other)] = leader(one)
+    found: dict[str, set[str]] = {}
+    for item in facts.primitives():
+        found.setdefault(leader(item.id), set()).add(item.id)
+    frozen = {name: frozenset(members) for name, members in found.items()}
+    return {item.id: frozen[leader(item.id)] for item in facts.primitives()}
