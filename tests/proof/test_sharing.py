@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from lxml import etree
 from tests.proof.conftest import CORPUS
+from tests.proof.random_cluster import Cluster
 from tests.proof.test_lean import CORRECT, GOLDEN, told
 
 from understudy.proof.cib import load_cib
@@ -115,6 +116,22 @@ def test_members_of_a_group_are_one(library: LibraryScheduler) -> None:
         for faults in ((Fault("start", first), third), (second, Fault("start", first), third)):
             scenario = Scenario(faults)
             assert told(player.play(scenario)) == told(whole.play(scenario)), scenario.name
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_any_cluster_ends_alike(seed: int, library: LibraryScheduler) -> None:
+    """How often the scheduler tries again what fails each time may differ, where it ends and what breaks not."""
+    root = Cluster(seed).cib
+    facts = read_configuration(root)
+    player, whole = Player(root, facts, library), Player(root, facts, library, slim=False)
+    judges = Judge(facts, player.baseline), Judge(facts, whole.baseline)
+    faults = atomic(facts, player.baseline.running())
+    chance = random.Random(seed)  # noqa: S311 - the same sample each time
+    for count in (2, 2, 2, 3) * 8:
+        scenario = Scenario(tuple(chance.sample(faults, count)))
+        one, two = player.play(scenario), whole.play(scenario)
+        assert [step.after.running() for step in one.steps] == [step.after.running() for step in two.steps]
+        assert judges[0].judge(one) == judges[1].judge(two), scenario.name
 
 
 def test_what_is_tied() -> None:

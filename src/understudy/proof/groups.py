@@ -9,10 +9,11 @@ go on alike.
 
 from collections.abc import Iterator, Mapping
 
-from understudy.proof.configuration import Configuration
-from understudy.proof.lean import Lean
+from understudy.proof.configuration import Configuration, Resource
+from understudy.proof.lean import COUNTED, Lean
 from understudy.proof.scenarios import allowed_nodes
 from understudy.proof.state import INFINITE, NodeView, State
+from understudy.proof.values import INFINITY, score
 
 
 class Groups:
@@ -25,10 +26,24 @@ class Groups:
         for root in facts.roots():
             members = tuple(root.children)
             alone = root.kind == "group" and all(tied.get(name) == frozenset(members) for name in members)
-            if alone and lean.plain.issuperset(members):
+            if alone and lean.plain.issuperset(members) and self._usual(facts, root):
                 self._members |= dict.fromkeys(members, members)
-                nodes = [set(allowed_nodes(facts, name)) for name in members]
-                self._allowed |= dict.fromkeys(members, frozenset(set.intersection(*nodes)))
+                nodes = set.intersection(*(set(allowed_nodes(facts, name)) for name in members))
+                near = {root.id, *members}
+                nodes -= {
+                    place.node for place in facts.locations if place.resource in near and place.score < 0
+                }
+                self._allowed |= dict.fromkeys(members, frozenset(nodes))
+
+    @staticmethod
+    def _usual(facts: Configuration, group: Resource) -> bool:
+        """Tell whether a group keeps its members together and no rule or threshold of 0 says what bans it."""
+        names = {group.id, *group.children}
+        return (
+            all(facts.resources[name].meta.keys() <= COUNTED for name in names)
+            and all(score(facts.resources[name].meta.get("migration-threshold"), INFINITY) for name in names)
+            and not any(place.rule for place in facts.locations if place.resource in names)
+        )
 
     def as_one(self, state: State) -> State:
         """Return the state with each ban of a member written as one of the first member."""

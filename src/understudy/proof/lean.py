@@ -279,15 +279,20 @@ def _stop_failed(node: NodeView) -> bool:
     )
 
 
-def idle_clones(facts: Configuration, cib: etree._Element, plain: Container[str]) -> dict[str, str]:
-    """Return the anonymous clones of one primitive each that nothing but advisory orders ties to anything."""
+def ordinary(facts: Configuration) -> bool:
+    """Tell whether nothing but constraints, stickiness and load decides where something runs, and nodes are alike."""
     strange = any(
         node.remote or {"standby", "maintenance"} & node.attributes.keys() for node in facts.nodes.values()
     )
     placed = facts.option("placement-strategy", default="default") != "default"
     healthy = facts.option("node-health-strategy", default="none") == "none"
     ranked = any("priority" in item.meta for item in facts.resources.values())
-    if strange or placed or not healthy or ranked or facts.tickets or facts.tags:
+    return not (strange or placed or not healthy or ranked or facts.tickets or facts.tags)
+
+
+def idle_clones(facts: Configuration, cib: etree._Element, plain: Container[str]) -> dict[str, str]:
+    """Return the anonymous clones of one primitive each that nothing but advisory orders ties to anything."""
+    if not ordinary(facts):
         return {}
     tied = {place.resource for place in facts.locations}
     for near in facts.colocations:

@@ -24,7 +24,7 @@ from lxml import etree
 from understudy.proof.configuration import Configuration
 from understudy.proof.execute import Synapse, Transition
 from understudy.proof.faults import Struck
-from understudy.proof.lean import COUNTED, Lean
+from understudy.proof.lean import COUNTED, Lean, ordinary
 from understudy.proof.scenarios import Fault
 from understudy.proof.state import CLOCK, PLAIN, NodeView, State
 
@@ -47,24 +47,37 @@ class Sharing:
     def __init__(self, facts: Configuration, cib: etree._Element, lean: Lean) -> None:
         self._facts = facts
         self._lean = lean
-        usable = lean.plain and not facts.tags and not facts.tickets
-        self.tied = tied(facts, cib) if usable else {}
+        # Templates, containers and resources that only some nodes look for are tied in ways not followed here.
+        hidden = (
+            cib.find("configuration/resources/template") is not None
+            or cib.find("configuration/constraints/rsc_location[@resource-discovery]") is not None
+            or any("container" in item.meta for item in facts.resources.values())
+        )
+        self.tied = tied(facts, cib) if lean.plain and ordinary(facts) and not hidden else {}
+        self._usual = frozenset(
+            item.id
+            for item in facts.primitives()
+            if item.id in self.tied
+            and item.id in lean.plain
+            and not item.fencing
+            and item.meta.keys() <= COUNTED | {"interleave", "globally-unique"}
+        )
         self._fencing = frozenset(self._fencing_at_stop())
 
     def _fencing_at_stop(self) -> Iterator[str]:
         """Yield the resources whose node is fenced when they fail to stop, and that are like others in that."""
-        for item in self._facts.primitives() if self._facts.fencing_enabled else ():
-            stops = {operation.on_fail for operation in item.operations if operation.name == "stop"}
-            if item.meta.keys() <= COUNTED | {"interleave", "globally-unique"} and stops <= {"", "fence"}:
-                yield item.id
+        facts = self._facts
+        if facts.fencing_enabled and "on-fail" not in facts.operation_defaults:
+            for name in self._usual:
+                operations = facts.resources[name].operations
+                if {item.on_fail for item in operations if item.name == "stop"} <= {"", "fence"}:
+                    yield name
 
     def of(self, fault: Fault, before: State, struck: Struck, *, rests: bool) -> Shared | None:
         """Return what this fault has in common with others; ``rests`` where nothing was to be done before it."""
         name = fault.resource.partition(":")[0]
         usual = before.quorum and before.now == CLOCK and before.variant == PLAIN
-        if fault.kind not in ("monitor", "stop") or not usual or name not in self._lean.plain:
-            return None
-        if name not in self.tied or self._facts.resources[name].fencing:
+        if fault.kind not in ("monitor", "stop") or not usual or name not in self._usual:
             return None
         node = next(iter(struck.hit))[1]
         if not before.nodes[node].usual:
