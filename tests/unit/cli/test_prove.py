@@ -75,7 +75,7 @@ async def test_nodes_without_a_cluster_are_said(monkeypatch: pytest.MonkeyPatch)
     async def reach(*_: object, **__: object) -> AsyncIterator[Reached]:
         yield Reached(World({}), "live nodes", in_lab=False, missing={})
 
-    monkeypatch.setattr(proving, "reach", reach)
+    monkeypatch.setattr("understudy.cli.reach.reach", reach)
     given = read_input(EXAMPLE, with_secrets=False)
     with pytest.raises(FindingsError) as raised:
         await proving.running(given, live=True)
