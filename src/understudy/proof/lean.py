@@ -177,8 +177,27 @@ class Lean:
         return frozenset(
             name
             for name in self.plain
-            if not facts.cloned(name) and score(facts.resources[name].meta.get("resource-stickiness")) > 0
+            if not facts.cloned(name)
+            and score(facts.resources[name].meta.get("resource-stickiness")) > 0
+            and self._firmly(name)
         )
+
+    def _firmly(self, name: str) -> bool:
+        """Tell whether a primitive is where all that it follows is.
+
+        What leads counts the scores of what follows. Where it need not be with it, it may run on the very node that is
+        banned, and would leave it.
+        """
+        facts = self._facts
+        chain = [facts.root(name)]
+        for follower in chain:
+            for near in facts.colocations:
+                if facts.root(near.resource) == follower:
+                    if near.score < INFINITY:
+                        return False
+                    if (leader := facts.root(near.with_resource)) not in chain:
+                        chain.append(leader)
+        return True
 
     def lighter(self, state: State) -> State:
         """Return the state without what only speaks for leaving all as it is: if it rests, so does the given one.
