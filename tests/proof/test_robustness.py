@@ -13,6 +13,7 @@ from understudy.proof.report import as_json, terminal
 from understudy.proof.result import Options, Proof
 from understudy.proof.runner import pool as pool_module
 
+GUIDE = Path(__file__).parents[1] / "golden" / "proof" / "guide-control-plane.xml"
 CORRECT = Path(__file__).with_name("correct.xml").read_bytes()
 TEXT = CORRECT.decode()
 LAUGHS = (
@@ -206,6 +207,18 @@ def test_an_interruption_gives_what_is_known(command: object) -> None:
     assert proof.played == 20
     assert not proof.sound
     assert as_json(proof)["interrupted"] is True
+
+
+def test_all_that_broke_is_counted_however_little_of_it_is_kept(
+    command: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("understudy.proof.prove.KEPT_VIOLATIONS", 5)
+    proof = prove(GUIDE.read_bytes(), "guide", Options(limit=60))
+    assert len(proof.violations) <= 10
+    assert proof.broken["error"] | proof.broken["warning"] == {
+        row.name for row in proof.rows if row.violations
+    }
+    assert len(proof.broken["warning"]) > 10
 
 
 def test_accepted_deviations_are_listed_and_not_hidden(command: object) -> None:

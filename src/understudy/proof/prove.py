@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
 from itertools import islice
@@ -37,6 +38,7 @@ class _Prover:
         self.pool = Pool({}, size, options.limit)
         self._known: dict[tuple[Fault, ...], Row] = {}
         self._ends: dict[Fault, str] = {}
+        self._kept: Counter[str] = Counter()
 
     def run(self, text: bytes) -> Proof:
         begun = time.monotonic()
@@ -306,19 +308,24 @@ class _Prover:
             self._ends[row.faults[0]] = answer.get("end", "")
 
     def _violated(self, code: str, scenario: str, name: str, detail: str) -> None:
-        self.proof.totals[code] += 1
+        proof = self.proof
+        proof.totals[code] += 1
         if code in self.options.accepted:
             self._accept(code, scenario, name)
-        elif len(self.proof.violations) < KEPT_VIOLATIONS:
-            severity = "warning" if code in WARNINGS else "error"
-            violation = {
-                "code": code,
-                "scenario": scenario,
-                "object": name,
-                "detail": detail,
-                "severity": severity,
-            }
-            self.proof.violations.append(violation)
+            return
+        severity = "warning" if code in WARNINGS else "error"
+        proof.broken[severity].add(scenario)
+        if self._kept[severity] < KEPT_VIOLATIONS:
+            self._kept[severity] += 1
+            proof.violations.append(
+                {
+                    "code": code,
+                    "scenario": scenario,
+                    "object": name,
+                    "detail": detail,
+                    "severity": severity,
+                }
+            )
 
 
 def prove(

@@ -79,10 +79,10 @@ def summary(proof: Proof) -> str:
     tried = f"{proof.played:,} failures tried"
     if proof.interrupted:
         tried = f"Interrupted: {proof.played:,} of {proof.planned:,} failures tried"
-    broken = len({item["scenario"] for item in proof.violations})
+    lost = len(proof.broken["error"])
+    broken = len(proof.broken["error"] | proof.broken["warning"])
     if not broken:
         return f"{tried}, all survived."
-    lost = len({item["scenario"] for item in proof.violations if item["severity"] == "error"})
     return f"{tried}, {broken:,} not as they should be" + (
         f", {lost:,} of them not survived." if lost else "."
     )

@@ -57,7 +57,10 @@ class Row:
 
 @dataclass
 class Proof:
-    """The verdict: what was played, what broke, what reading the configuration found, and what was not covered."""
+    """The verdict: what was played, what broke, what reading the configuration found, and what was not covered.
+
+    ``violations`` are the first thousands; ``totals`` count all by code, ``broken`` names all scenarios by severity.
+    """
 
     source: str
     findings: list[Finding] = field(default_factory=list)
@@ -65,6 +68,7 @@ class Proof:
     violations: list[dict[str, str]] = field(default_factory=list)
     accepted: list[dict[str, str]] = field(default_factory=list)
     totals: Counter[str] = field(default_factory=Counter)
+    broken: dict[str, set[str]] = field(default_factory=lambda: {"error": set(), "warning": set()})
     services: list[str] = field(default_factory=list)
     running: dict[str, dict[str, str]] = field(default_factory=dict)
     planned: int = 0

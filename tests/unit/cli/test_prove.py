@@ -91,6 +91,7 @@ def test_a_plan_tells_its_proof_in_a_line() -> None:
     broken = Proof("x", played=3, planned=3)
     broken.violations = [violation("service-lost", f"s{n}") for n in (1, 2)]
     broken.violations.append(violation("bystander-interrupted", "s3", "warning"))
+    broken.broken = {"error": {"s1", "s2"}, "warning": {"s3"}}
     told = brief(broken)
     assert told[0] == "Proof: 3 failures tried, 3 not as they should be, 2 of them not survived."
     assert [line.split()[0] for line in told[1:]] == ["service-lost", "bystander-interrupted"]
