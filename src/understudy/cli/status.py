@@ -38,7 +38,7 @@ async def status(spec: Path, /, *, live: bool = False, json: bool = False) -> in
         if not reached.missing:
             try:
                 planned = await make(given, reached.world)
-                findings = planned.disagreements
+                findings += planned.disagreements
             except FindingsError as error:  # what cannot be looked at must not hide what can
                 findings += tuple(error.findings)
     document = _document(given, planned, seen, reached.where, reached.missing)

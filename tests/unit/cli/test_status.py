@@ -2,18 +2,25 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
-from tests.unit.cli.conftest import Understudy
+from tests.unit.cli.conftest import EXAMPLE, Understudy
 from tests.unit.kinds.conftest import Cluster
 
 from understudy.cli import status
+from understudy.cli.authority import _authority, _put, new_certificate
+from understudy.cli.inputs import Input
+from understudy.cli.planning import Planned
 from understudy.cli.reach import Reached
 from understudy.findings import Finding, FindingsError
 from understudy.formats.cluster import Clone, Primitive
 from understudy.kinds.model import World
 from understudy.kinds.pacemaker import ResourceState
+from understudy.plan.model import Plan
+from understudy.spec.load import load_spec
 
 CONTROLLERS = ("controller-1", "controller-2", "controller-3")
 KEYSTONE_DOWN = Finding(
@@ -64,6 +71,30 @@ def test_a_resource_that_runs_twice_is_not_well(understudy: Understudy, spec: Pa
 def test_a_node_that_is_not_a_member_is_offline(understudy: Understudy, spec: Path, cluster: Cluster) -> None:
     cluster.online = CONTROLLERS[:2]
     assert understudy("status", spec, "--json").document["nodes"]["controller-3"] == "offline"
+
+
+def test_an_expired_certificate_is_told_also_where_everything_can_be_looked_at(
+    understudy: Understudy, tmp_path: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "secured.yaml"
+    file.write_text((EXAMPLE.with_name("secured.yaml")).read_text(encoding="utf-8"), encoding="utf-8")
+    assert understudy("secrets", file, "--generate").status == 0
+    loaded = load_spec(file)
+    authority, signer = _authority(loaded)
+    address = (ip_address("192.168.42.102"),)
+    _put(
+        loaded,
+        "tls-broker",
+        *new_certificate("tls-broker", address, authority, signer, -timedelta(minutes=1)),
+    )
+
+    async def make(given: Input, _: World) -> Planned:
+        return Planned(Plan("secured", (), "digest"), given.design())
+
+    monkeypatch.setattr(status, "make", make)
+    done = understudy("status", file, "--json")
+    assert (done.status, done.codes) == (1, ["tls-expired"])
+    assert understudy("check", file, "--json").codes == ["tls-expired"]
 
 
 def test_where_there_is_no_cluster(understudy: Understudy, spec: Path, cluster: Cluster) -> None:
