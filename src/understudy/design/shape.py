@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from understudy.catalog.presets import GroupRule, Kind
-from understudy.design.cluster import address_resource, storage_resource
+from understudy.design.cluster import RELOAD, address_resource, storage_resource
 from understudy.design.context import Cloud, service_resource
 from understudy.formats.cluster import (
     Clone,
@@ -46,7 +46,7 @@ def shaped(cloud: Cloud, configuration: ClusterConfiguration) -> ClusterConfigur
 
 
 def _timed(cloud: Cloud, resource: Resource) -> Resource:
-    """Return a resource with the preset's operations in place of the catalog's."""
+    """Return a resource with the preset's operations in place of the catalog's; the guides knew of no reload."""
     if isinstance(resource, Clone):
         inner = _timed(cloud, resource.resource)
         return resource if isinstance(inner, Clone) else replace(resource, resource=inner)
@@ -57,7 +57,8 @@ def _timed(cloud: Cloud, resource: Resource) -> Resource:
         Operation(name=one.name, interval=one.interval, timeout=one.timeout)
         for one in cloud.preset.operations[kind]
     )
-    return replace(resource, operations=operations)
+    reloads = tuple(one for one in resource.operations if one.name == RELOAD)
+    return replace(resource, operations=(*operations, *reloads))
 
 
 def _kind(cloud: Cloud, resource: Resource) -> Kind | None:

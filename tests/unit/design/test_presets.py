@@ -79,6 +79,7 @@ def test_times_are_those_of_the_guides(design: Design) -> None:
         ("start", 60),
         ("stop", 60),
         ("monitor", 30),
+        ("reload-agent", 120),
     ]
     assert "token: 10000" in design.corosync_conf
     assert "consensus: 12000" in design.corosync_conf
