@@ -94,7 +94,6 @@ def test_a_plan_after_apply_is_empty(site: Site) -> None:
     assert {one["state"] for one in site.document("status")["certificates"]} == {"valid"}
 
 
-@pytest.mark.long
 @pytest.mark.parametrize(
     ("valid", "code", "state", "healthy", "status"),
     [
@@ -128,7 +127,6 @@ def test_a_certificate_that_ends_is_seen_by_check_and_status(  # noqa: PLR0917
     assert site.document("plan")["changes"] == []
 
 
-@pytest.mark.long
 def test_renewed_certificates_are_served_and_nothing_is_restarted(site: Site) -> None:
     services = ("haproxy", "mariadb", "rabbitmq", "keystone", "cinder-api", "glance-api")
     before, placed = masters(site, *services), site.placement()
@@ -169,7 +167,6 @@ def asking(held: socket.socket) -> Iterator[list[bytes]]:
             asked.result()
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("resource", ["ip-api-public", "mariadb", "glance-api"])
 def test_clients_go_on_over_tls_when_a_node_loses_power(site: Site, resource: str) -> None:
     client = client_of(site)
