@@ -4,13 +4,14 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from itertools import islice
 from pathlib import Path
 
 import pytest
 from tests.lab.conftest import NewLab, run
 from tests.lab.small_cluster import form
 
-from understudy.drill.faults.aim import read_wishes
+from understudy.drill.faults.aim import random_turns, read_wishes
 from understudy.drill.faults.model import Facts, NodeStep, ServiceFacts
 from understudy.drill.faults.strike import Injected, Site, inject, left_behind
 from understudy.drill.history import Event, FaultEvent, History, Observation
@@ -106,6 +107,7 @@ async def drill_of(lab: Lab, events: list[Event]) -> AsyncIterator[Drill]:
         await nodes.close()
 
 
+SEED, MOST, SOAK_SECONDS = 7, 100, 240
 FAULTS = (
     "process-killed:web",
     "configuration-broken:web",
@@ -141,6 +143,21 @@ async def test_cluster_survives_faults_and_all_of_it_is_told(cluster: Lab) -> No
     assert [span.name for span in health.phases][:3] == ["detection", "decision", "fencing"]
     total = sum(span.seconds or 0 for span in health.phases)
     assert total == pytest.approx(health.longest.blackout, abs=0.3)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1200)
+async def test_random_faults_lose_nothing_and_leave_nothing(cluster: Lab) -> None:
+    events: list[Event] = []
+    async with drill_of(cluster, events) as drill:
+        turns = list(islice(random_turns(SEED, drill.site.facts, in_lab=True), MOST))
+        await drill.run(turns, seconds=SOAK_SECONDS)
+    judged = judge(History.of(events))
+    asked = {
+        one.question: one for one in judged.verdicts if one.question not in {"writes-kept", "as-predicted"}
+    }
+    assert {question: one.details for question, one in asked.items() if one.answer != "yes"} == {}
+    assert len(judged.outcomes) >= 5
 
 
 async def tables(lab: Lab) -> str:
