@@ -30,7 +30,7 @@ from understudy.cli.reach import connector, reach
 from understudy.cli.secrets import make_missing
 from understudy.design.make import required_secrets
 from understudy.drill.faults.aim import read_wishes
-from understudy.drill.history import Recorder, read_history
+from understudy.drill.history import Event, History, Observation, Recorder, read_history
 from understudy.drill.preflight import Permission
 from understudy.drill.prepare import prepare
 from understudy.drill.run import Drill
@@ -51,7 +51,7 @@ FAULTS = (
     "power-loss",
     "cluster-cut",
 )
-IMAGES = "glance-api"
+IMAGES, WRITER = "glance-api", "image-written"
 RESULT = Path("benchmarks/results/failover.json")
 RECORDS = Path("build/failover")
 RUNS = 10
@@ -128,13 +128,23 @@ async def shape_drilled(shape: str, spec: Path, runs: int, minutes: float) -> Ju
         growing.replace(record)
     finally:
         take_down(loaded.spec.cloud)
-    return judge(read_history(record))
+    return judge(history_of(record))
+
+
+def history_of(record: Path) -> History:
+    """Return a record without the images that were written: here they are on one node's own disk, and go with it."""
+
+    def by_writer(event: Event) -> bool:
+        client = event.values.get("client") if isinstance(event, Observation) else getattr(event, "client", "")
+        return client == WRITER
+
+    return History.of(event for event in read_history(record).events if not by_writer(event))
 
 
 def kept(shape: str) -> Judgement | None:
     """Return what an earlier run has measured of a shape, if it has."""
     record = RECORDS / f"{shape}.jsonl.gz"
-    return judge(read_history(record)) if record.exists() else None
+    return judge(history_of(record)) if record.exists() else None
 
 
 def document(found: Mapping[str, Judgement], options: argparse.Namespace) -> dict[str, object]:
@@ -177,7 +187,7 @@ def main() -> None:
         return
     result = document(found, options)
     RESULT.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    history = read_history(RECORDS / "ours.jsonl.gz")
+    history = history_of(RECORDS / "ours.jsonl.gz")
     page = drill_page(history, found["ours"], "Failover, ours beside the guides'", found["guide"])
     RESULT.with_suffix(".html").write_text(page, encoding="utf-8")
     print(json.dumps(result["outages"], indent=2))

@@ -74,7 +74,7 @@ def sentence(judgement: Judgement) -> str:
             return f"{faults} survived: nothing lost, nothing running twice, nothing left behind; {longest}."
         case "no":
             wrong = [verdict.words for verdict in judgement.verdicts if verdict.answer == "no"]
-            return f"{faults}, and not so: {'; '.join(wrong)}; {longest}."
+            return f"{faults}, and this does not hold: {'; '.join(wrong)}; {longest}."
         case "unknown":
             unsure = [verdict.words for verdict in judgement.verdicts if verdict.answer == "unknown"]
             return f"{faults}, nothing found wrong, but unknown whether {'; '.join(unsure)}; {longest}."
