@@ -135,7 +135,9 @@ def history_of(record: Path) -> History:
     """Return a record without the images that were written: here they are on one node's own disk, and go with it."""
 
     def by_writer(event: Event) -> bool:
-        client = event.values.get("client") if isinstance(event, Observation) else getattr(event, "client", "")
+        client = (
+            event.values.get("client") if isinstance(event, Observation) else getattr(event, "client", "")
+        )
         return client == WRITER
 
     return History.of(event for event in read_history(record).events if not by_writer(event))

@@ -169,8 +169,8 @@ def report(  # noqa: PLR0913 - each is an option of the command
     json
         Print JSON.
     """
-    history = _read(record)
-    other = judge(_read(beside)) if beside is not None else None
+    history = read_record(record)
+    other = judge(read_record(beside)) if beside is not None else None
     judgement = judge(history)
     name = record.name.partition(".")[0]
     for file, text in (
@@ -183,7 +183,8 @@ def report(  # noqa: PLR0913 - each is an option of the command
     return show(judgement, record, json=json)
 
 
-def _read(record: Path) -> History:
+def read_record(record: Path) -> History:
+    """Return what a drill recorded; raises FindingsError ``history-unreadable``."""
     try:
         history = read_history(record)
         if not history.events:

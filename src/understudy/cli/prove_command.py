@@ -21,6 +21,7 @@ def prove(  # noqa: PLR0913 - each is an option of the command
     crm: Path | None = None,
     pcs: Path | None = None,
     corosync: Path | None = None,
+    measured: Path | None = None,
     faults: int = 1,
     html: Path | None = None,
     json: bool = False,
@@ -46,6 +47,8 @@ def prove(  # noqa: PLR0913 - each is an option of the command
         What ``pcs config`` or ``pcs cluster cib`` prints.
     corosync
         The cluster's corosync.conf, to be checked too; it says how long a lost node goes unnoticed.
+    measured
+        The record of a drill: the longest start, stop and fencing seen there takes the place of the timeout written.
     faults
         How many failures are combined; 2 plays every ordered pair as well.
     html
@@ -69,5 +72,10 @@ def prove(  # noqa: PLR0913 - each is an option of the command
         )
     if corosync is not None:
         options = replace(options, corosync=proving.read(corosync).decode("utf-8", "replace"))
+    if measured is not None:
+        from understudy.cli.drill import read_record  # noqa: PLC0415 - brings all that drills need
+        from understudy.drill.measured import longest_operations  # noqa: PLC0415
+
+        options = replace(options, durations=longest_operations(read_record(measured)))
     proof = prove_text(text, str(given[0]), replace(options, faults=faults), None if json else err)
     return show(proof, out, as_data=json, html=html)

@@ -304,9 +304,9 @@ class World:
     """What a graph does not say: times in milliseconds.
 
     ``promotable`` are primitives whose agents write a promotion score, with the score of a plain copy and that of the
-    promoted one; ``durations`` are measured ones by
-    (resource, operation), where there is none, the operation's timeout counts; ``recurring`` are the monitors that run
-    wherever a primitive does, although the graph does not say so.
+    promoted one; ``durations`` are measured ones by (resource, operation), fencing's by ``("", "stonith")``; where
+    there is none, the operation's timeout counts; ``recurring`` are the monitors that run wherever a primitive does,
+    although the graph does not say so.
     """
 
     promotable: Mapping[str, tuple[str, str]] = field(default_factory=dict)
@@ -319,7 +319,8 @@ class World:
         if action.interval or action.task == "notify":
             return 0
         known = self.fencing_timeout if action.task == "stonith" else action.timeout
-        return self.durations.get((action.resource, action.task), known)
+        resource = "" if action.task == "stonith" else action.resource.partition(":")[0]
+        return self.durations.get((resource, action.task), known)
 
 
 DEFAULT_WORLD = World()

@@ -160,7 +160,11 @@ def _legend(proof: Proof) -> list[RenderableType]:
     return [
         Columns(names, padding=(0, 2), column_first=True),
         f"{signs}  [magenta]F[/] a node is fenced",
-        *(["[dim]≤ the longest a service may be without, from the timeouts written[/]"] if longest else []),
+        *(
+            ["[dim]≤ the longest a service may be without, from the timeouts written or measured[/]"]
+            if longest
+            else []
+        ),
     ]
 
 

@@ -5,12 +5,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from lxml import etree
 from tests.unit.cli.conftest import EXAMPLE, Understudy
 from tests.unit.formats.test_pcs_config import NEW as PCS_CONFIG
 
 from understudy.cli import proving
 from understudy.cli.inputs import read_input
 from understudy.cli.reach import Reached
+from understudy.drill.history import SECOND, ClusterEvent, Recorder
 from understudy.findings import Finding, FindingsError
 from understudy.kinds.model import World
 from understudy.proof.report import brief, brief_json
@@ -99,3 +101,18 @@ def test_a_plan_tells_its_proof_in_a_line() -> None:
     assert len(brief_json(broken)["violations"]) == 3
     missing = Proof("x", findings=[Finding("scheduler-missing", "warning", {"reason": "p"}, subject="x")])
     assert brief(missing)[0].startswith("Proof: none. Pacemaker's scheduler is not installed")
+
+
+@needs_scheduler
+def test_what_a_drill_measured_takes_the_place_of_timeouts(understudy: Understudy, tmp_path: Path) -> None:
+    bounds = understudy("prove", "--cib", CORRECT, "--json").document["bounds"]
+    resource = next(str(primitive.get("id")) for primitive in etree.parse(CORRECT).iter("primitive"))
+    record = Recorder(tmp_path / "drill.jsonl.gz")
+    for seconds, what in ((0, "operation-begun"), (1, "operation-ended")):
+        moment = seconds * SECOND
+        record.add(ClusterEvent(moment, moment, "n1", what, resource, {"operation": "start", "code": "0"}))
+    record.close()
+    measured = understudy("prove", "--cib", CORRECT, "--measured", tmp_path / "drill.jsonl.gz", "--json")
+    assert measured.document["bounds"] != bounds
+    none = understudy("prove", "--cib", CORRECT, "--measured", tmp_path / "none.gz", "--json")
+    assert (none.status, none.codes) == (2, ["history-unreadable"])
