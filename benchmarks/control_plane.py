@@ -17,7 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.image_api import machine, memory_mib, spread, timed
+from benchmarks.image_api import machine, memory_mib, without_changes
 
 from understudy.catalog.load import load_catalog
 from understudy.catalog.releases import release_named
@@ -86,13 +86,7 @@ async def measure(spec: Path) -> dict[str, object]:
     figures["memory_mib_at_rest"] = memory_mib(lab)
     figures["processes"] = len(processes(lab))
     figures["fits"] = bool(memory_mib(lab) < PROMISED_GIB * 1024)
-    program = str(Path(sys.executable).with_name("understudy"))
-    for verb in ("plan", "apply"):
-        command = [program, verb, str(spec)]
-        await asyncio.to_thread(timed, command)
-        figures[f"{verb}_without_changes_seconds"] = spread(
-            [await asyncio.to_thread(timed, command) for _ in range(TIMINGS)]
-        )
+    figures |= await without_changes(spec)
     return figures
 
 

@@ -119,6 +119,19 @@ async def power_losses(given: Input, lab: Lab, runs: int) -> list[dict[str, obje
     return results
 
 
+async def without_changes(spec: Path) -> dict[str, object]:
+    """Time ``plan`` and ``apply`` with nothing to change."""
+    program = str(Path(sys.executable).with_name("understudy"))
+    figures: dict[str, object] = {}
+    for verb in ("plan", "apply"):
+        command = [program, verb, str(spec)]
+        await asyncio.to_thread(timed, command)
+        figures[f"{verb}_without_changes_seconds"] = spread(
+            [await asyncio.to_thread(timed, command) for _ in range(TIMINGS)]
+        )
+    return figures
+
+
 async def measure(spec: Path, runs: int) -> dict[str, object]:
     """Take all figures."""
     loaded = load_spec(spec)
@@ -133,13 +146,7 @@ async def measure(spec: Path, runs: int) -> dict[str, object]:
         await apply_quietly(given, reached)
     figures["first_apply_seconds"] = round(time.monotonic() - begun, 2)
     figures["lab_memory_mib_applied"] = memory_mib(lab)
-    program = str(Path(sys.executable).with_name("understudy"))
-    for verb in ("plan", "apply"):
-        command = [program, verb, str(spec)]
-        await asyncio.to_thread(timed, command)
-        figures[f"{verb}_without_changes_seconds"] = spread(
-            [await asyncio.to_thread(timed, command) for _ in range(TIMINGS)]
-        )
+    figures |= await without_changes(spec)
     losses = await power_losses(given, lab, runs)
     figures["power_loss_outage_seconds"] = spread([float(str(one["outage_seconds"])) for one in losses])
     figures["power_losses"] = losses

@@ -241,6 +241,17 @@ def taken_down(site: Site) -> Iterator[Site]:
         take_down(site.name)
 
 
+@contextmanager
+def brought_up(site: Site) -> Iterator[Site]:
+    """Bring the site's lab up and apply the spec; both must succeed. Take the lab down at the end."""
+    with taken_down(site):
+        up = site.understudy("lab", "up")
+        assert up.returncode == 0, up.stderr
+        done = site.understudy("apply")
+        assert done.returncode == 0, done.stdout + done.stderr
+        yield site
+
+
 def take_down_abandoned() -> None:
     """Take down labs of test processes that are gone and did not come to it."""
     for folder in LABS.glob("test-*-*") if LABS.is_dir() else ():

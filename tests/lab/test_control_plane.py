@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from tests.lab.cloud_client import CloudClient, client_of
-from tests.lab.cluster import Site, banned, make_site, masters, pid_file, taken_down
+from tests.lab.cluster import Site, banned, brought_up, make_site, masters, pid_file
 
 from understudy.lab.client import CLIENT, in_network_of
 
@@ -40,11 +40,7 @@ ASKED = {
 @pytest.fixture(scope="module")
 def whole(apply_labs: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     site = make_site(tmp_path_factory.mktemp("control"), f"test-{os.getpid()}-control", example=EXAMPLE)
-    with taken_down(site):
-        up = site.understudy("lab", "up")
-        assert up.returncode == 0, up.stderr
-        done = site.understudy("apply")
-        assert done.returncode == 0, done.stdout + done.stderr
+    with brought_up(site):
         yield site
 
 

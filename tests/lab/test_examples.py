@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests.lab.cloud_client import CloudClient, client_of
-from tests.lab.cluster import Site, banned, make_site, taken_down
+from tests.lab.cluster import Site, banned, brought_up, make_site
 
 pytestmark = [pytest.mark.root, pytest.mark.lab, pytest.mark.long]
 
@@ -71,11 +71,7 @@ def applied(
     site = make_site(
         tmp_path_factory.mktemp(name), f"test-{os.getpid()}-{name}", example=FOLDER / f"{name}.yaml"
     )
-    with taken_down(site):
-        up = site.understudy("lab", "up")
-        assert up.returncode == 0, up.stderr
-        done = site.understudy("apply")
-        assert done.returncode == 0, done.stdout + done.stderr
+    with brought_up(site):
         if "volumes" in EXAMPLES[name].makes:
             client_of(site).have_many_volumes()
         yield Cloud(EXAMPLES[name], site)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from lxml import etree
 from tests.lab.cloud_client import CloudClient, client_of, patiently
-from tests.lab.cluster import OTHER_NETWORKS, Site, make_site, taken_down
+from tests.lab.cluster import OTHER_NETWORKS, Site, brought_up, make_site
 
 from understudy.agents import deployment
 from understudy.catalog.load import load_catalog
@@ -125,11 +125,7 @@ def wait_started(site: Site, names: set[str]) -> dict[str, str]:
 def site(apply_labs: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     name = f"test-{os.getpid()}-texts"
     site = make_site(tmp_path_factory.mktemp("texts"), name, *INSTEAD, example=EXAMPLE)
-    with taken_down(site):
-        up = site.understudy("lab", "up")
-        assert up.returncode == 0, up.stderr
-        done = site.understudy("apply")
-        assert done.returncode == 0, done.stdout + done.stderr
+    with brought_up(site):
         site.settle()
         give_up_ours(site)
         for disk, folder in (("scsi-mysql", "mysql"), ("scsi-rabbitmq", "rabbitmq")):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import requests
 from tests.lab.cloud_client import client_of
-from tests.lab.cluster import EXAMPLE, Site, make_site, masters, taken_down
+from tests.lab.cluster import EXAMPLE, Site, brought_up, make_site, masters
 from tests.lab.tls_client import apis, demand_on_file_everywhere, get
 
 pytestmark = [pytest.mark.root, pytest.mark.lab, pytest.mark.long]
@@ -26,11 +26,7 @@ WITHOUT = (
 def applied(apply_labs: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     name = f"test-{os.getpid()}-bare"
     site = make_site(tmp_path_factory.mktemp("bare"), name, *WITHOUT, example=SECURED)
-    with taken_down(site):
-        up = site.understudy("lab", "up")
-        assert up.returncode == 0, up.stderr
-        done = site.understudy("apply")
-        assert done.returncode == 0, done.stdout + done.stderr
+    with brought_up(site):
         yield site
 
 

@@ -7,7 +7,8 @@ import pytest
 from lxml import etree
 
 from understudy.findings.model import Finding
-from understudy.proof.configuration import read_configuration
+from understudy.proof.cib import load_cib
+from understudy.proof.configuration import Configuration, read_configuration
 from understudy.proof.lint import lint
 from understudy.proof.play import Player, Scheduler
 from understudy.proof.runner.command import CommandScheduler
@@ -47,3 +48,14 @@ def player_for(root: etree._Element, scheduler: Scheduler) -> Player:
 
 
 Edit = Callable[[etree._Element], None]
+
+
+def read(file: Path, library: LibraryScheduler) -> tuple[etree._Element, Configuration]:
+    """Return a configuration and what it says; the test is skipped where it cannot be played."""
+    source = load_cib(file.read_bytes(), file.name)
+    if source.root is None or not source.playable:
+        pytest.skip("this is no configuration that can be played")
+    text = library.upgrade(etree.tostring(source.root)) if source.old else etree.tostring(source.root)
+    assert text is not None
+    root = etree.fromstring(text)
+    return root, read_configuration(root)

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 from lxml import etree
-from tests.proof.conftest import CORPUS
+from tests.proof.conftest import CORPUS, read
 
-from understudy.proof.cib import load_cib
 from understudy.proof.configuration import read_configuration
 from understudy.proof.play import Outcome, Player
 from understudy.proof.runner.library import LibraryScheduler
@@ -41,13 +40,7 @@ def told(outcome: Outcome) -> list[object]:
 
 @pytest.mark.parametrize("file", CIBS, ids=lambda path: path.stem)
 def test_every_failure_ends_alike(file: Path, library: LibraryScheduler) -> None:
-    source = load_cib(file.read_bytes(), file.name)
-    if source.root is None or not source.playable:
-        pytest.skip("this is no configuration that can be played")
-    text = library.upgrade(etree.tostring(source.root)) if source.old else etree.tostring(source.root)
-    assert text is not None
-    root = etree.fromstring(text)
-    facts = read_configuration(root)
+    root, facts = read(file, library)
     lean, whole = Player(root, facts, library), Player(root, facts, library, slim=False)
     assert lean.baseline.running() == whole.baseline.running()
     scenarios = single(facts, lean.baseline.running()).scenarios

@@ -5,12 +5,11 @@ from pathlib import Path
 
 import pytest
 from lxml import etree
-from tests.proof.conftest import CORPUS
+from tests.proof.conftest import CORPUS, read
 from tests.proof.random_cluster import Cluster
 from tests.proof.test_lean import CORRECT, GOLDEN, told
 
-from understudy.proof.cib import load_cib
-from understudy.proof.configuration import Configuration, read_configuration
+from understudy.proof.configuration import read_configuration
 from understudy.proof.execute import Transition, execute
 from understudy.proof.faults import Struck
 from understudy.proof.judge import Judge
@@ -50,16 +49,6 @@ class Asking(Player):
 def _done(transition: Transition) -> list[tuple[str, str, str, float, bool]]:
     done = [*transition.effective, *(action for action in transition.waiting if action.effective)]
     return sorted((item.task, item.resource, item.node, item.until, item.failed) for item in done)
-
-
-def read(file: Path, library: LibraryScheduler) -> tuple[etree._Element, Configuration]:
-    source = load_cib(file.read_bytes(), file.name)
-    if source.root is None or not source.playable:
-        pytest.skip("this is no configuration that can be played")
-    text = library.upgrade(etree.tostring(source.root)) if source.old else etree.tostring(source.root)
-    assert text is not None
-    root = etree.fromstring(text)
-    return root, read_configuration(root)
 
 
 @pytest.mark.parametrize("file", CIBS, ids=lambda path: path.stem)
