@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 SECONDS = 15
 RECORDER = """#!/bin/sh
+case "$*" in --query*) cat {log}.slow 2>/dev/null; exit;; esac
 echo "$(basename "$0") $*" >> {log}
 """
 
@@ -61,6 +62,12 @@ class Watched:
             return pid if Path(f"/proc/{pid}").exists() else 0
         except (OSError, IndexError):
             return 0
+
+    def say_slow(self, node: str, seconds_ago: float) -> None:
+        """Have Pacemaker say that the copy on a node was slow then."""
+        stamp = int(time.time() - seconds_ago)
+        line = f'name="slow-p_glance-api" host="{node}" value="{stamp}"\n'
+        Path(f"{self.log}.slow").write_text('name="slow-p_glance-api" host="controller-3" value=""\n' + line)
 
     def told(self) -> list[str]:
         return self.log.read_text().splitlines()
@@ -106,6 +113,31 @@ def test_hung_copy_is_marked_and_unmarked_when_it_answers(watched: Watched) -> N
     os.kill(watched.agent.pid(), signal.SIGCONT)
     until(lambda: watched.told()[-1] == UNMARKED)
     assert FAILED not in watched.told()
+
+
+def test_copy_tells_the_others_privately_when_it_was_slow(watched: Watched) -> None:
+    os.kill(watched.agent.pid(), signal.SIGSTOP)
+    until(lambda: any("slow-p_glance-api" in line for line in watched.told()))
+    (line,) = (line for line in watched.told() if "slow-p_glance-api" in line)
+    given = line.partition("--private --update ")[2].split()
+    assert abs(int(given[0]) - time.time()) < SECONDS
+
+
+@pytest.mark.parametrize(
+    ("node", "seconds_ago", "leaves"),
+    [("controller-2", 10, False), ("controller-2", 60, True), ("controller-1", 10, True)],
+    ids=("another has just been slow", "another was slow long ago", "only this one was slow"),
+)
+def test_address_that_left_a_slow_copy_stays_for_a_while(
+    watched: Watched, node: str, seconds_ago: float, leaves: bool
+) -> None:
+    watched.say_slow(node, seconds_ago)
+    until(lambda: UNMARKED in watched.told())
+    os.kill(watched.agent.pid(), signal.SIGSTOP)
+    begun = time.monotonic()
+    while time.monotonic() - begun < SECONDS and MARKED not in watched.told():
+        time.sleep(0.1)
+    assert (MARKED in watched.told()) is leaves
 
 
 def test_hung_copy_stops_in_order(watched: Watched) -> None:

@@ -3,9 +3,10 @@
 It waits for the end of the service's main process (pidfd_open(2)), and as long as a virtual address is here it asks
 the service every second. While the service does not answer, the node has the transient attribute
 ``unhealthy-RESOURCE``, by which a location rule sends the address to a healthy copy; whether a service that lives is
-restarted stays the monitor's decision, so that a false alarm costs a move at most. A death is reported as a failed
-monitor (``crm_resource --fail``), after the address has left: Pacemaker decides anew only when what it does is done,
-and a service takes seconds to start.
+restarted stays the monitor's decision, so that a false alarm costs a move at most. When it was slow is told to the
+other copies in the private attribute ``slow-RESOURCE``, which makes Pacemaker decide nothing. A death is reported as a
+failed monitor (``crm_resource --fail``), after the address has left: Pacemaker decides anew only when what it does is
+done, and a service takes seconds to start.
 """
 
 from __future__ import annotations
@@ -30,11 +31,14 @@ PATIENCE = 3.0
 """Seconds without an answer after which a service counts as unhealthy."""
 GOOD_ANSWERS = 2
 """So many answers in a row make it healthy again."""
-SETTLED = 30.0
-"""So long an address stays where it has come to, however slow the copy is: where all are slow, it would go round."""
+SETTLED = 30
+"""Seconds since another copy was slow in which the address stays, however slow this one is: where all are slow, it
+would go round. An address that left a copy that had died may go on at once."""
 LEAVING = 2.0
 """Seconds that an address may take to leave before the death is reported all the same."""
 COMMAND = 10.0
+SAID = 4096
+"""Bytes read of what a command says, less than a pipe holds."""
 FOLLOWING = 0.02
 TRIES = 3
 KILL = 9
@@ -129,9 +133,10 @@ class _Watcher:
         self._addresses = service.given("addresses").split() if service.listens else []
         resource = service.instance.partition(":")[0]
         self._attribute = f"unhealthy-{resource}"
+        self._slow = f"slow-{resource}"
         self._resource = resource
+        self._node = service.given("CRM_meta_on_node")
         self._silent_since: float | None = None
-        self._here_since: float | None = None
         self._good = 0
         self._marked: bool | None = None
         """None: not known, an earlier watcher may have left the mark."""
@@ -168,12 +173,7 @@ class _Watcher:
             return False
 
     def _here(self) -> bool:
-        here = any(net.is_local(address) for address in self._addresses)
-        if not here:
-            self._here_since = None
-        elif self._here_since is None:
-            self._here_since = time.monotonic()
-        return here
+        return any(net.is_local(address) for address in self._addresses)
 
     def _ask(self) -> None:
         begun = time.monotonic()
@@ -187,9 +187,18 @@ class _Watcher:
         self._good = 0
         self._silent_since = self._silent_since or begun
         silent = time.monotonic() - self._silent_since
-        settled = self._here_since is None or time.monotonic() - self._here_since >= SETTLED
-        if self._marked is not True and silent >= PATIENCE - 0.1 and settled:
+        if self._marked is not True and silent >= PATIENCE - 0.1 and not self._another_was_slow():
             self._mark(bad=True)
+            slow_now = ("--private", "--update", str(int(time.time())), "--delay", "0")
+            self._tell("attrd_updater", "--name", self._slow, *slow_now)
+
+    def _another_was_slow(self) -> bool:
+        """Return whether a copy on another node gave its address up a moment ago, as it did not answer."""
+        known, text = self._run(["attrd_updater", "--query", "--all", "--name", self._slow])
+        # A line says: name="slow-..." host="controller-1" value="1700000000"
+        found = [line.split('"')[3::2] for line in text.splitlines()] if known else []
+        stamps = [words[1] for words in found if len(words) > 1 and words[0] != self._node]
+        return any(stamp.isdigit() and abs(time.time() - int(stamp)) < SETTLED for stamp in stamps)
 
     def _mark(self, *, bad: bool) -> None:
         """Set or remove the attribute; with a dampening of 0 it counts at once."""
@@ -199,22 +208,41 @@ class _Watcher:
 
     def _tell(self, command: str, *arguments: str) -> bool:
         """Run one of Pacemaker's commands about this node; return whether it succeeded."""
-        node = self._service.given("CRM_meta_on_node")
-        words = [command, *arguments, *(("--node", node) if node else ())]
+        return self._run([command, *arguments, *(("--node", self._node) if self._node else ())])[0]
+
+    def _run(self, words: list[str]) -> tuple[bool, str]:
+        """Run a command; return whether it succeeded, and the first of what it said."""
         surroundings = {"PATH": os.environ.get("PATH") or "/usr/sbin:/usr/bin:/sbin:/bin"}
+        reading, writing = os.pipe()
         try:
-            child = os.posix_spawnp(command, words, surroundings)
+            actions = [(os.POSIX_SPAWN_DUP2, writing, 1)]
+            child = os.posix_spawnp(words[0], words, surroundings, file_actions=actions)
         except OSError:
-            return False
-        deadline = Deadline(COMMAND)
-        while not deadline.passed():
-            pid, status = os.waitpid(child, os.WNOHANG)
-            if pid:
-                return status == 0
-            deadline.sleep(FOLLOWING)
-        os.kill(child, KILL)
-        os.waitpid(child, 0)
-        return False
+            os.close(reading)
+            return False, ""
+        finally:
+            os.close(writing)
+        try:
+            succeeded = _ends_well(child)
+            os.set_blocking(reading, False)
+            return succeeded, os.read(reading, SAID).decode(errors="replace")
+        except BlockingIOError:
+            return succeeded, ""
+        finally:
+            os.close(reading)
+
+
+def _ends_well(child: int) -> bool:
+    """Wait for the end of a child, and end it after a while; return whether it succeeded."""
+    deadline = Deadline(COMMAND)
+    while not deadline.passed():
+        pid, status = os.waitpid(child, os.WNOHANG)
+        if pid:
+            return status == 0
+        deadline.sleep(FOLLOWING)
+    os.kill(child, KILL)
+    os.waitpid(child, 0)
+    return False
 
 
 class _End:
