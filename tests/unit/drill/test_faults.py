@@ -172,6 +172,14 @@ def test_random_sequence_is_the_same_for_the_same_seed_and_reaches_every_fault()
     assert seen == set(FAULTS)
 
 
+def test_random_strikes_can_be_done_to_what_they_are_about() -> None:
+    seen = [wish for turn in islice(random_turns(1, FACTS, in_lab=True), 3000) for wish in turn]
+    assert all(wish.fault.steps(FACTS, aim_of(wish, FACTS, STATE)) for wish in seen)
+    broken = {wish.service for wish in seen if wish.fault.name == "configuration-broken"}
+    assert broken == {"mariadb", "keystone", "glance-api"}, "RabbitMQ has no file here"
+    assert {wish.service for wish in seen if wish.fault.name == "disk-full"} == {"mariadb", "glance-api"}
+
+
 def test_random_sequence_on_live_nodes_keeps_to_what_is_allowed_and_can_be_healed() -> None:
     live = {wish.fault.name for turn in islice(random_turns(1, FACTS, in_lab=False), 3000) for wish in turn}
     assert live == {name for name, fault in FAULTS.items() if fault.reach == "anywhere"}

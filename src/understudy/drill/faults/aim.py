@@ -164,7 +164,8 @@ def random_turns(
 ) -> Iterator[tuple[Wish, ...]]:
     """Yield strikes for ever, the same ones for the same seed; some are two faults at once, of which one may fence."""
     chance = random.Random(seed)  # noqa: S311 - a drill is repeatable, nothing here is secret
-    possible = [wish for wish in _possible(facts) if in_lab or wish.fault.reach == "anywhere"]
+    possible = [wish for wish in _possible(facts) if _fits(wish, facts)]
+    possible = [wish for wish in possible if in_lab or wish.fault.reach == "anywhere"]
     possible = [wish for wish in possible if not allowed or wish.fault.name in allowed]
     while possible:
         first = chance.choice(possible)
@@ -180,14 +181,17 @@ def random_turns(
 def _possible(facts: Facts) -> Iterator[Wish]:
     for fault in FAULTS.values():
         if fault.provides:
-            if fault.provides in facts.roles:
-                yield Wish(fault)
-        elif fault.needs == "service":
+            yield Wish(fault)
+        elif fault.needs in {"service", "storage"}:
             yield from (Wish(fault, "", name) for name, one in facts.services.items() if one.port)
-        elif fault.needs == "storage":
-            yield from (Wish(fault, "", name) for name, one in facts.services.items() if one.storage)
-        elif fault.needs == "fencing" and not facts.board_controllers:
-            continue
         else:
             roles = (fault.role,) if fault.role == "all" else ("active", "passive", "coordinator")
             yield from (Wish(fault, role) for role in roles)
+
+
+def _fits(wish: Wish, facts: Facts) -> bool:
+    """Return whether a fault can be done to what it is about, on some node of a whole cluster."""
+    try:
+        return bool(wish.fault.steps(facts, Aim(facts.nodes[:1], _service_of(wish, facts), facts.nodes[1:])))
+    except FaultError:
+        return False
