@@ -184,6 +184,8 @@ class Drill:
             self._fault(number, aims, "heal-failed" if unhealed else "healed", str(error))
             raise
         self._fault(number, aims, "healed")
+        if any(wish.fault.mended_by_hand for wish in wishes):
+            await self._forget_failures()
         await self._recover(number, max(wish.fault.settle for wish in wishes))
 
     def _fault(self, number: int, aims: Sequence[tuple[Wish, Aim]], phase: Phase, detail: str = "") -> None:

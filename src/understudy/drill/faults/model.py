@@ -103,12 +103,18 @@ class Fault:
     role: Role = "active"
     reach: Reach = "anywhere"
     hold: float = 5.0
-    settle: float = 120.0
     fences: bool = False
     provides: str = ""
     """The fault is about the service with this role; empty: about the one that is asked for."""
+    mended_by_hand: bool = False
+    """Pacemaker gives a copy up that could not start; who mends what kept it from starting has that forgotten, too."""
     side: Literal["", "minority", "majority"] = ""
     """It strikes a whole minority of the nodes: the aimed node is one of them, or stays with the majority."""
+
+    @property
+    def settle(self) -> float:
+        """Return the seconds it may take: a node that was fenced boots, and starts all of its services at once."""
+        return 300.0 if self.fences else 120.0
 
     def label(self, aim: Aim) -> str:
         """Return what a picture calls it."""

@@ -167,6 +167,7 @@ _ALL = (
         "service",
         partial(_file, change={"mode": 0}),
         hold=15,
+        mended_by_hand=True,
     ),
     Fault(
         "configuration-broken",
@@ -175,6 +176,7 @@ _ALL = (
         "service",
         partial(_file, change={"content": BROKEN}),
         hold=15,
+        mended_by_hand=True,
     ),
     Fault("move", "planned move", BLUE, "service", _move),
     Fault("standby", "node in standby", BLUE, "node", _standby, hold=10),
@@ -254,7 +256,15 @@ _ALL = (
         hold=10,
         fences=True,
     ),
-    Fault("disk-full", "disk full", ORANGE, "storage", partial(_on_storage, what="fill"), hold=10),
+    Fault(
+        "disk-full",
+        "disk full",
+        ORANGE,
+        "storage",
+        partial(_on_storage, what="fill"),
+        hold=10,
+        mended_by_hand=True,
+    ),
     Fault("fencing-dead", "fencing device dead", GREY, "fencing", _fencing_dead, hold=10),
     Fault(
         "corosync-killed",
