@@ -63,12 +63,24 @@ class CloudClient:
         return str(self.patiently("network", "POST", "/v2.0/networks", body)["network"]["id"])
 
     def volume(self, name: str) -> str:
-        """Create a volume, wait until it is there, and return its id."""
-        made = self.patiently("volumev3", "POST", "/volumes", {"volume": {"size": 1, "name": name}})
-        volume = str(made["volume"]["id"])
-        # A scheduler that has just started waits for up to a minute for what the volume service can do.
-        patiently(lambda: self._demand_status(volume, "available"), 2 * PATIENCE_SECONDS)
-        return volume
+        """Create a volume, wait until it is there, and return its id; one that ends in an error is asked for again.
+
+        While a scheduler has not heard of the volume service for a minute, it has no place for volumes.
+        """
+
+        def create() -> str:
+            made = self.call("volumev3", "POST", "/volumes", {"volume": {"size": 1, "name": name}})
+            volume = str(made["volume"]["id"])
+            # A scheduler that has just started waits for up to a minute for what the volume service can do.
+            status = patiently(
+                lambda: self._demand_status(volume, "available", "error"), 2 * PATIENCE_SECONDS
+            )
+            if status == "error":
+                self.patiently("volumev3", "DELETE", f"/volumes/{volume}")
+            assert status == "available", f"volume {volume} ended in an error"
+            return volume
+
+        return patiently(create)
 
     def volume_type(self, name: str) -> str:
         """Create a volume type, and a volume that the scheduler finds no place for; return the type's id.
@@ -113,9 +125,10 @@ class CloudClient:
             found[kind] = {one["name"] for one in self.patiently(service, "GET", path)[key]}
         return found
 
-    def _demand_status(self, volume: str, wanted: str) -> None:
-        status = self.call("volumev3", "GET", f"/volumes/{volume}")["volume"]["status"]
-        assert status == wanted, f"volume {volume} is {status}"
+    def _demand_status(self, volume: str, *wanted: str) -> str:
+        status = str(self.call("volumev3", "GET", f"/volumes/{volume}")["volume"]["status"])
+        assert status in wanted, f"volume {volume} is {status}"
+        return status
 
     def _there(self, work: Callable[[], Any]) -> Any:
         """Do something where such a client stands: the internal side is open to the nodes' own network only."""
