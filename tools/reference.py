@@ -343,6 +343,7 @@ def commands_page() -> Iterator[str]:
             ["2", "the input is wrong; nothing was touched"],
             ["3", "a change is pending (`understudy plan --exit-code` only)"],
             ["130", "interrupted with Ctrl-C"],
+            ["143", "ended by SIGTERM"],
         ],
     )
     yield "`understudy lab shell SPEC NODE COMMAND` exits with the status of the command."

@@ -12,7 +12,7 @@ from understudy import __version__
 from understudy.cli.console import BAD_INPUT, FAILED, err, findings_json, print_findings, print_json, summary
 from understudy.findings import FindingsError, count
 
-INTERRUPTED = 130
+INTERRUPTED, TERMINATED = 130, 143
 HELP = ("--help", "-h")
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -76,9 +76,10 @@ def run(arguments: list[str]) -> int:
         return BAD_INPUT
     except FindingsError as error:
         return _report(error, as_json="--json" in arguments)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError) as ended:
         err.print("Interrupted.")
-        return INTERRUPTED
+        # A command that has something to take back is cancelled by SIGTERM.
+        return INTERRUPTED if isinstance(ended, KeyboardInterrupt) else TERMINATED
     except BrokenPipeError:
         sys.stderr.close()
         return FAILED

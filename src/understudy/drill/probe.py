@@ -9,6 +9,7 @@ import asyncio
 import errno
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
@@ -17,7 +18,9 @@ from understudy.drill.probes.base import NotServedError, Probe, ProbeSettings
 from understudy.drill.probes.registry import PROBES
 
 PREPARE_SECONDS = 30
-COLLECT_SECONDS = 60
+COLLECT_SECONDS, MOST_COLLECT_SECONDS = 60, 500
+PER_WRITE_SECONDS = 0.1
+"""What was written is looked for one by one where a service has no better way."""
 RETRY_SECONDS = 0.5
 FLUSH_SECONDS = 0.1
 
@@ -30,6 +33,7 @@ class Clients:
         self._stop = asyncio.Event()
         self._lines: list[str] = []
         self._pending: set[asyncio.Task[None]] = set()
+        self._writes: Counter[str] = Counter()
 
     async def run(self) -> None:
         """Prepare all probes, work until told to stop, then look again at what was written."""
@@ -89,6 +93,7 @@ class Clients:
         try:
             async with asyncio.timeout(probe.settings.deadline):
                 value = await probe.operate(number)
+            self._writes[client] += bool(value)
         except (OSError, NotServedError) as error:
             outcome = "unknown" if probe.writes and _may_have_happened(error) else "fail"
             detail = _reason(error)
@@ -99,11 +104,12 @@ class Clients:
         if not probe.writes:
             return
         values = None
+        more = PER_WRITE_SECONDS * self._writes[probe.settings.client]
         with suppress(TimeoutError):
-            async with asyncio.timeout(COLLECT_SECONDS):
+            async with asyncio.timeout(min(COLLECT_SECONDS + more, MOST_COLLECT_SECONDS)):
                 while values is None:
                     with suppress(OSError, NotServedError):
-                        async with asyncio.timeout(10 * probe.settings.deadline):
+                        async with asyncio.timeout(10 * probe.settings.deadline + more):
                             values = await probe.collect()
                     if values is None:
                         await asyncio.sleep(RETRY_SECONDS)

@@ -16,7 +16,7 @@ from understudy.hosts.model import Host
 
 PROBE = (sys.executable, "-m", "understudy.drill.probe")
 READY_SECONDS = 60
-STOP_SECONDS = 90
+STOP_SECONDS = 600
 LOG_SECONDS = 30
 LINE_LIMIT = 1 << 22
 

@@ -1,17 +1,20 @@
 """What all commands have in common."""
 
+import asyncio
 import inspect
 import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from cyclopts import App
 from tests.unit.cli.conftest import Understudy
 
+from understudy.cli import main
 from understudy.cli.main import app
 
 WITHOUT_JSON = {"schema", "lab shell", "completion"}
@@ -56,3 +59,19 @@ def test_output_that_cannot_be_written_is_one_sentence(spec: Path) -> None:
             check=False,
         )
     assert (done.returncode, done.stderr) == (1, "The output cannot be written: No space left on device.\n")
+
+
+@pytest.mark.parametrize(("raised", "status"), [(KeyboardInterrupt, 130), (asyncio.CancelledError, 143)])
+def test_command_that_is_ended_says_so_in_a_word(
+    raised: type[BaseException],
+    status: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    async def ended() -> None:
+        raise raised
+
+    bound = inspect.signature(ended).bind()
+    monkeypatch.setattr(main, "app", SimpleNamespace(parse_args=lambda *_, **__: (ended, bound, {})))
+    assert main.run(["drill"]) == status
+    assert len(capsys.readouterr().err.splitlines()) == 1

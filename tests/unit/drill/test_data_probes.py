@@ -1,6 +1,7 @@
 """Probes of database, broker and tenants' machines, against servers that speak just enough, on the loopback."""
 
 import asyncio
+import json
 import socket
 import struct
 from collections.abc import Awaitable, Callable
@@ -11,7 +12,9 @@ import pytest
 from understudy.drill.clients import tenant_clients
 from understudy.drill.probes import broker, tenant
 from understudy.drill.probes.base import NotServedError, ProbeSettings
+from understudy.drill.probes.http import Answer, Request
 from understudy.drill.probes.registry import PROBES
+from understudy.drill.probes.volume import VolumeWritten
 
 SCRAMBLE = b"12345678901234567890"
 PASSWORD = "pa55"
@@ -146,6 +149,53 @@ async def test_messages_are_confirmed_consumed_and_found_again() -> None:
     assert [await kept.operate(number) for number in range(3)] == ["0", "1", "2"]
     assert await kept.collect() == ["0", "1", "2"]
     await kept.tidy()
+
+
+class Volumes(VolumeWritten):
+    """Talks to a volume service with a quota, which deletes as long as it ``works``."""
+
+    def __init__(self) -> None:
+        super().__init__(settings("volume", 0))
+        self.there: dict[str, str] = {}
+        self.works = True
+
+    async def call(self, request: Request) -> Answer:
+        if request.method == "GET":
+            volumes = [{"id": name, "name": name} for name in self.there]
+            return Answer(200, {}, json.dumps({"volumes": volumes}).encode())
+        if request.path.endswith("/action"):
+            if self.works:
+                del self.there[request.path.split("/")[3]]
+            return Answer(202, {}, b"")
+        name = json.loads(request.body)["volume"]["name"]
+        self.there[name] = name
+        return Answer(202 if len(self.there) <= 10 else 413, {}, b"")
+
+
+async def test_volumes_stay_below_the_quota_and_each_is_found_again() -> None:
+    probe = Volumes()
+    written = [await probe.operate(number) for number in range(12)]
+    assert all(written)
+    assert len(probe.there) == 4
+    assert set(await probe.collect() or ()) == set(written)
+    probe.works = False
+    while_away = [await probe.operate(number) for number in range(12, 30)]
+    assert while_away.count("") > 10, "nothing more is ordered while none is deleted"
+    assert set(await probe.collect() or ()) >= {name for name in while_away if name}
+    probe.works = True
+    assert await probe.operate(30) or await probe.operate(31)
+    assert len(probe.there) <= 8
+    probe.there.clear()
+    lost = await probe.collect() or ()
+    assert {name for name in written if name not in lost} == set(), "what was seen and deleted is not lost"
+    await probe.tidy()
+
+
+async def test_volume_that_is_gone_before_it_was_looked_for_is_missed() -> None:
+    probe = Volumes()
+    first, second = [await probe.operate(number) for number in range(2)]
+    del probe.there[first]
+    assert await probe.collect() == [second]
 
 
 def test_offers_are_told_from_other_packets() -> None:

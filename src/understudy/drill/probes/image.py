@@ -9,6 +9,8 @@ from understudy.drill.probes.http import Request, check_status
 from understudy.drill.probes.identity import WithToken
 
 PAGE = 100
+AT_ONCE = 4
+"""So many images are looked at or deleted at once: a drill of an hour writes thousands."""
 
 
 class ImageWritten(WithToken):
@@ -37,9 +39,13 @@ class ImageWritten(WithToken):
 
     async def collect(self) -> list[str] | None:
         """Return the names of this client's images whose data is there and right."""
-        return [
-            name for name, identity in (await self._all()).items() if await self._is_whole(name, identity)
-        ]
+        found = list((await self._all()).items())
+        whole: list[str] = []
+        for begin in range(0, len(found), AT_ONCE):
+            some = found[begin : begin + AT_ONCE]
+            looked = await asyncio.gather(*(self._is_whole(*one) for one in some))
+            whole += [name for (name, _), is_whole in zip(some, looked, strict=True) if is_whole]
+        return whole
 
     async def _is_whole(self, name: str, identity: str) -> bool:
         answer = await self.call(Request("GET", f"/v2/images/{identity}/file", self.headers()))
@@ -59,8 +65,10 @@ class ImageWritten(WithToken):
 
     async def tidy(self) -> None:
         """Delete what was written, acknowledged or not."""
-        identities = (await self._all()).values()
-        gone = [self.call(Request("DELETE", f"/v2/images/{one}", self.headers())) for one in identities]
-        for answer in await asyncio.gather(*gone):
-            if answer.status not in {204, 404}:
-                raise NotServedError(f"HTTP {answer.status}")
+        identities = list((await self._all()).values())
+        for begin in range(0, len(identities), AT_ONCE):
+            some = identities[begin : begin + AT_ONCE]
+            gone = [self.call(Request("DELETE", f"/v2/images/{one}", self.headers())) for one in some]
+            for answer in await asyncio.gather(*gone):
+                if answer.status not in {204, 404}:
+                    raise NotServedError(f"HTTP {answer.status}")

@@ -9,19 +9,33 @@ from understudy.drill.probes.http import Answer, Request, check_status
 from understudy.drill.probes.identity import WithToken
 
 PAGE = 500
+KEPT = 4
+"""Volumes that a client has at a time; more are deleted, oldest first, after they were seen: a project may have ten."""
+MOST = 8
+"""With so many, while the volume service deletes none, nothing is ordered."""
 
 
 class VolumeWritten(WithToken):
-    """A volume of 1 GiB is ordered; it counts as written when the API has taken the order."""
+    """A volume of 1 GiB is ordered; it counts as written when the API has taken the order.
+
+    It is looked for before it is deleted, in the course of things or at the end.
+    """
 
     writes: ClassVar[bool] = True
 
     def __init__(self, settings: ProbeSettings) -> None:
         super().__init__(settings)
         self._mark = f"understudy-drill-{secrets.token_hex(4)}"
+        self._seen: set[str] = set()
 
     async def operate(self, number: int) -> str:
-        """Order one volume and return its name."""
+        """Order one volume and return its name; empty when there are enough."""
+        there = await self._all()
+        for name, identity in sorted(there.items(), key=_age)[: max(0, len(there) - KEPT + 1)]:
+            await self._delete(identity)
+            self._seen.add(name)
+        if len(there) >= MOST:
+            return ""
         name = f"{self._mark}-{number}"
         check_status(await self._post("/v3/volumes", {"volume": {"name": name, "size": 1}}), self.settings)
         return name
@@ -31,8 +45,8 @@ class VolumeWritten(WithToken):
         return await self.call(Request("POST", path, headers, json.dumps(content).encode()))
 
     async def collect(self) -> list[str] | None:
-        """Return the names of this client's volumes."""
-        return list(await self._all())
+        """Return the names of this client's volumes, and of those that were there before they were deleted."""
+        return [*self._seen, *await self._all()]
 
     async def _all(self) -> dict[str, str]:
         answer = await self.call(Request("GET", f"/v3/volumes?limit={PAGE}", self.headers()))
@@ -43,6 +57,13 @@ class VolumeWritten(WithToken):
     async def tidy(self) -> None:
         """Delete what was ordered, whatever became of it."""
         for identity in (await self._all()).values():
-            answer = await self._post(f"/v3/volumes/{identity}/action", {"os-force_delete": {}})
-            if answer.status not in {202, 404}:
-                raise NotServedError(f"HTTP {answer.status}")
+            await self._delete(identity)
+
+    async def _delete(self, identity: str) -> None:
+        answer = await self._post(f"/v3/volumes/{identity}/action", {"os-force_delete": {}})
+        if answer.status not in {202, 404}:
+            raise NotServedError(f"HTTP {answer.status}")
+
+
+def _age(volume: tuple[str, str]) -> int:
+    return int(volume[0].rpartition("-")[2])
