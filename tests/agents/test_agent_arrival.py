@@ -44,7 +44,8 @@ far = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0806))
 far.bind(("far", 0x0806))
 far.settimeout(0.3)
 home = os.stat("/proc/self/ns/net").st_ino
-arrival = Arrival(["qrouter-"], ["qr-"], translates=True)
+os.makedirs("/run/netns/states/1")
+arrival = Arrival(["qrouter-"], ["qr-"], translates=True, takeovers="/run/netns/states")
 arrival.step()
 print("before it is wired:", heard())
 subprocess.run(["sh", "-ec", "ip link set tapaaa-1 master brq1; ip link set uplink master brq1 up"], check=True)
@@ -56,6 +57,21 @@ print("soon after:", heard())
 time.sleep(1)
 arrival.step()
 print("once more:", heard())
+arrival._until = 0
+arrival.step()
+print("long after:", heard())
+with open("/run/netns/states/1/state", "w") as state:
+    state.write("primary")
+arrival.step()
+print("when it is taken over:", heard())
+time.sleep(1)
+arrival.step()
+print("and again:", heard())
+arrival._taken["qrouter-1"] -= 40
+arrival.step()
+time.sleep(1)
+arrival.step()
+print("long after that:", heard())
 print("at home:", os.stat("/proc/self/ns/net").st_ino == home)
 print("lasts:", arrival.lasts())
 """
@@ -74,6 +90,10 @@ def test_addresses_are_announced_when_their_interface_is_wired() -> None:
         "when it is wired": "['10.11.12.1', '10.11.12.7']",
         "soon after": "[]",
         "once more": "['10.11.12.1', '10.11.12.7']",
+        "long after": "[]",
+        "when it is taken over": "['10.11.12.1', '10.11.12.7']",
+        "and again": "['10.11.12.1', '10.11.12.7']",
+        "long after that": "[]",
         "at home": "True",
         "lasts": "True",
     }

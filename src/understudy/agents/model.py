@@ -115,6 +115,8 @@ class Announces(Model):
     """Interfaces with addresses that were elsewhere before, by the beginnings of their names."""
     translates: bool = False
     """Whether rules for translating addresses come later than the interfaces."""
+    takeovers: str = ""
+    """The directory where Neutron keeps the state of each virtual router that moves between nodes by itself."""
 
 
 class Timeouts(Model):

@@ -4,6 +4,10 @@ Their addresses were on another node before. Neutron tells the networks so once,
 be before the layer-2 agent has wired it; so it is told again when it is wired. A router carries traffic from the moment
 its interfaces are up, which is before its rules for translating addresses are there; the kernel goes on as a connection
 began, so one that lasts would stay untranslated for ever. What began before the rules is forgotten when they come.
+
+Virtual routers (VRRP) come to a node long after its agent: Keepalived announces them when it takes over, and again
+after a minute. A node that was cut off from the others answers for them until it is fenced, so that what switches learn
+from the first time may be undone; they are told again and again until fencing is over.
 Sources: RFC 5227, section 3; neutron/agent/l3/router_info.py (process); conntrack(8).
 """
 
@@ -28,6 +32,8 @@ FRESH = 120.0
 """Seconds after the start of an agent in which what it makes is looked at; with many routers it takes its time."""
 MOMENTS = (0.0, 1.0, 2.0, 4.0, 8.0)
 """Seconds after something is seen at which it is announced; a packet may be lost."""
+AGAIN = (*MOMENTS, 11.0, 14.0, 17.0, 20.0, 25.0, 30.0)
+"""The same where another node may still answer."""
 MOST = 200
 """So many connections are forgotten one by one; with more, all are."""
 _NEW_NETWORK = 0x40000000
@@ -46,9 +52,14 @@ class Arrival:
     STEP = 0.5
     """Seconds between two looks."""
 
-    def __init__(self, namespaces: Sequence[str], interfaces: Sequence[str], *, translates: bool) -> None:
+    def __init__(
+        self, namespaces: Sequence[str], interfaces: Sequence[str], *, translates: bool, takeovers: str = ""
+    ) -> None:
         self._prefixes, self._interfaces = tuple(namespaces), tuple(interfaces)
         self._translates = translates
+        self._takeovers = takeovers
+        self._states: dict[str, int] = {}
+        self._taken: dict[str, float] = {}
         self._until = time.monotonic() + FRESH
         self._seen: dict[tuple[Address, str], tuple[float, int]] = {}
         self._untranslated: set[str] = set()
@@ -56,29 +67,50 @@ class Arrival:
 
     def lasts(self) -> bool:
         """Return whether there is something to look at still."""
-        return time.monotonic() < self._until
+        return bool(self._takeovers) or time.monotonic() < self._until
 
     def step(self) -> None:
         """Look once, and tell what is due."""
+        taken = self._taken_over()
+        looked_at = names(NAMESPACES, self._prefixes) if time.monotonic() < self._until else taken
+        if not looked_at:
+            return
         home = os.open("/proc/self/ns/net", os.O_RDONLY)
         try:
             wired = _wired()
-            for namespace in names(NAMESPACES, self._prefixes):
+            for namespace in looked_at:
                 if _enter(f"{NAMESPACES}/{namespace}"):
                     self._inside(namespace, wired)
         finally:
             _libc().setns(home, _NEW_NETWORK)
             os.close(home)
 
+    def _taken_over(self) -> list[str]:
+        """Return the namespaces of the virtual routers that a node has taken over or given up a moment ago."""
+        now = time.monotonic()
+        for router in names(self._takeovers, ("",)) if self._takeovers else ():
+            try:
+                changed = os.stat(f"{self._takeovers}/{router}/state").st_mtime_ns
+            except OSError:
+                continue
+            if self._states.get(router) != changed:
+                self._states[router] = changed
+                for namespace in (prefix + router for prefix in self._prefixes):
+                    self._taken[namespace] = now
+                    self._seen = {key: seen for key, seen in self._seen.items() if key[0][0] != namespace}
+        self._taken = {name: since for name, since in self._taken.items() if now - since <= AGAIN[-1] + 1}
+        return list(self._taken)
+
     def _inside(self, namespace: str, wired: dict[str, str]) -> None:
         now = time.monotonic()
+        moments = AGAIN if namespace in self._taken else MOMENTS
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
             for interface, address in _addresses(asked):
                 if not interface.startswith(self._interfaces) or address.startswith("169.254."):
                     continue
                 key = ((namespace, interface, address), wired.get(interface.partition("-")[2], ""))
                 since, count = self._seen.get(key, (now, 0))
-                if count < len(MOMENTS) and now - since >= MOMENTS[count]:
+                if count < len(moments) and now - since >= moments[count]:
                     _announce(asked, interface, address)
                     count += 1
                 self._seen[key] = (since, count)

@@ -123,7 +123,12 @@ def _arrival(service: Service) -> Arrival | None:
     from .arrival import Arrival
 
     namespaces = service.data["leaves"]["namespaces"]
-    return Arrival(namespaces, announces["interfaces"], translates=announces.get("translates", False))
+    return Arrival(
+        namespaces,
+        announces["interfaces"],
+        translates=announces.get("translates", False),
+        takeovers=announces.get("takeovers", ""),
+    )
 
 
 class _Watcher:
