@@ -1,7 +1,9 @@
 """Failover of the guides' configuration and of ours, beside each other: the same faults, clients, lab and machine.
 
 Run as root from the root of the repository: ``python -m benchmarks.failover [--runs N] [--minutes M] [SERVICE ...]``.
-For each shape a lab is brought up, the spec applied and drilled, fault after fault, N times or for M minutes.
+For each shape a lab is brought up, the spec applied and drilled, fault after fault, N times or for M minutes. With
+``--database`` the node of the database is struck instead of that of the Image API's address; in the guides' shape that
+is the same node.
 Both specs are those of ``examples/``, cut down to the services named (default: database, Keystone and Image API). The
 Image API has no shared storage in either, as where images are in an object store: only then may it run everywhere. The
 result is written to ``benchmarks/results/failover.json``, the records below ``build/``.
@@ -44,13 +46,9 @@ from understudy.spec.load import load_spec
 
 SHAPES = {"guide": Path("examples/guide-control-plane.yaml"), "ours": Path("examples/control-plane.yaml")}
 SERVICES = ("mariadb", "keystone", "glance-api")
-FAULTS = (
-    "process-killed:glance-api",
-    "process-hung:glance-api",
-    "move:glance-api",
-    "power-loss",
-    "cluster-cut",
-)
+OF_SERVICE = ("process-killed", "process-hung", "move")
+OF_NODE = ("power-loss", "cluster-cut")
+DATABASE = "mariadb"
 IMAGES, WRITER = "glance-api", "image-written"
 RESULT = Path("benchmarks/results/failover.json")
 RECORDS = Path("build/failover")
@@ -89,12 +87,12 @@ def cut_down(shape: str, source: Path, services: Sequence[str], standby: str) ->
     return path
 
 
-async def drilled(given: Input, lab: Lab, runs: int, minutes: float, record: Path) -> None:
+async def drilled(given: Input, lab: Lab, faults: Sequence[str], minutes: float, record: Path) -> None:
     """Drill until all is done or the time is over, and keep the record; what ends it early is told."""
     nodes, site, watchers = prepare(
         given.loaded.spec, given.catalog, connector(given.loaded, lab), lab, given.secrets
     )
-    turns = [read_wishes(text, site.facts) for _ in range(runs) for text in FAULTS]
+    turns = [read_wishes(text, site.facts) for text in faults]
     recorder = Recorder(record)
     try:
         told = await asyncio.to_thread(about, given)
@@ -112,23 +110,32 @@ def _tell(text: str) -> None:
     print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr)
 
 
-async def shape_drilled(shape: str, spec: Path, runs: int, minutes: float) -> Judgement:
-    """Bring a shape up, drill it, take it down, and judge the record."""
+def faults_at(service: str) -> list[str]:
+    """Return what is done to a service and to the node where its clients go; to the database's node only the latter."""
+    return [f"{name}:{service}" for name in (*(OF_SERVICE if service == IMAGES else ()), *OF_NODE)]
+
+
+def record_of(shape: str, at: str) -> Path:
+    """Return where the record of a shape is kept."""
+    return RECORDS / f"{shape}-{at}.jsonl.gz"
+
+
+async def shape_drilled(shape: str, spec: Path, at: str, runs: int, minutes: float) -> None:
+    """Bring a shape up, drill it, take it down, and keep the record."""
     loaded = load_spec(spec)
     make_missing(loaded, required_secrets(loaded.spec, load_catalog(), release_named(loaded.spec.release)))
     given = read_input(spec)
-    record, growing = RECORDS / f"{shape}.jsonl.gz", RECORDS / f"{shape}-growing.jsonl.gz"
+    record, growing = record_of(shape, at), RECORDS / f"{shape}-growing.jsonl.gz"
     growing.unlink(missing_ok=True)
     try:
         lab, _ = bring_up_lab(given)
         async with reach(loaded, live=False) as reached:
             await apply_quietly(given, reached)
         _tell(f"{shape}: applied")
-        await drilled(given, lab, runs, minutes, growing)
+        await drilled(given, lab, faults_at(at) * runs, minutes, growing)
         growing.replace(record)
     finally:
         take_down(loaded.spec.cloud)
-    return judge(history_of(record))
 
 
 def history_of(record: Path) -> History:
@@ -143,10 +150,17 @@ def history_of(record: Path) -> History:
     return History.of(event for event in read_history(record).events if not by_writer(event))
 
 
-def kept(shape: str) -> Judgement | None:
+def kept(shape: str, at: str) -> Judgement | None:
     """Return what an earlier run has measured of a shape, if it has."""
-    record = RECORDS / f"{shape}.jsonl.gz"
+    record = record_of(shape, at)
     return judge(history_of(record)) if record.exists() else None
+
+
+def outages_at_database() -> list[dict[str, object]]:
+    """Return what was measured when the database's node was struck, if it was."""
+    ours, guide = (kept(shape, DATABASE) for shape in ("ours", "guide"))
+    rows = side_by_side(ours.outcomes, guide.outcomes) if ours and guide else []
+    return [row | {"fault": f"{row['fault']}:{DATABASE}"} for row in rows if row["fault"] in OF_NODE]
 
 
 def document(found: Mapping[str, Judgement], options: argparse.Namespace) -> dict[str, object]:
@@ -162,7 +176,10 @@ def document(found: Mapping[str, Judgement], options: argparse.Namespace) -> dic
             }
             for shape, judged in found.items()
         },
-        "outages": side_by_side(found["ours"].outcomes, found["guide"].outcomes),
+        "outages": [
+            *side_by_side(found["ours"].outcomes, found["guide"].outcomes),
+            *outages_at_database(),
+        ],
     }
 
 
@@ -176,20 +193,20 @@ def main() -> None:
     parser.add_argument(
         "--only", choices=tuple(SHAPES), help="measure one shape, and take the record kept of the other"
     )
+    parser.add_argument("--database", action="store_true", help="strike the database's node; see above")
     options = parser.parse_args()
+    at = DATABASE if options.database else IMAGES
     options.services = options.services or list(SERVICES)
-    found = {}
     for shape, source in SHAPES.items():
         if options.only in (None, shape):
             spec = cut_down(shape, source, options.services, options.standby)
-            found[shape] = asyncio.run(shape_drilled(shape, spec, options.runs, options.minutes))
-        elif (known := kept(shape)) is not None:
-            found[shape] = known
+            asyncio.run(shape_drilled(shape, spec, at, options.runs, options.minutes))
+    found = {shape: judged for shape in SHAPES if (judged := kept(shape, IMAGES)) is not None}
     if len(found) < len(SHAPES):
         return
     result = document(found, options)
     RESULT.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    history = history_of(RECORDS / "ours.jsonl.gz")
+    history = history_of(record_of("ours", IMAGES))
     page = drill_page(history, found["ours"], "Failover, ours beside the guides'", found["guide"])
     RESULT.with_suffix(".html").write_text(page, encoding="utf-8")
     print(json.dumps(result["outages"], indent=2))
