@@ -2,8 +2,7 @@
 
 Run as root from the root of the repository: ``python -m benchmarks.failover [--runs N] [--minutes M] [SERVICE ...]``.
 For each shape a lab is brought up, the spec applied and drilled, fault after fault, N times or for M minutes. With
-``--database`` the node of the database is struck instead of that of the Image API's address; in the guides' shape that
-is the same node.
+``--database`` the node of the database is struck instead of that of the Image API's address.
 Both specs are those of ``examples/``, cut down to the services named (default: database, Keystone and Image API). The
 Image API has no shared storage in either, as where images are in an object store: only then may it run everywhere. The
 result is written to ``benchmarks/results/failover.json``, the records below ``build/``.
