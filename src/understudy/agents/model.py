@@ -119,6 +119,29 @@ class Announces(Model):
     """The directory where Neutron keeps the state of each virtual router that moves between nodes by itself."""
 
 
+class Prepares(Model):
+    """Console scripts in Python for which a process keeps everything imported that they import."""
+
+    programs: tuple[str, ...]
+    modules: tuple[str, ...] = ()
+    """What they import only later, as far as it is there."""
+    commands: tuple[tuple[str, ...], ...] = ()
+    """For helpers that run as root: how the command lines begin that would be run otherwise. That is sudo, rootwrap's
+    program, its option file, and the program behind it, if it is not rootwrap itself."""
+    contexts: tuple[str, ...] = ()
+    """The contexts of oslo.privsep that may be asked for."""
+    config_files: tuple[str, ...] = ()
+    """The option files that may be named."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Prepares":
+        if any(len(command) not in (3, 4) for command in self.commands):
+            raise ValueError(
+                "the command of a helper is sudo, rootwrap, its option file, and one program at most"
+            )
+        return self
+
+
 class Timeouts(Model):
     """Advertised times in seconds."""
 
@@ -157,6 +180,10 @@ class AgentData(Model):
     """The name (``binary``) of an agent of Neutron in the Networking API, which shows whether Neutron hears it."""
     leaves: Leaves | None = None
     announces: Announces | None = None
+    prepares: dict[Literal["agents", "helpers"], Prepares] = Field(default_factory=dict)
+    """What is kept prepared by this resource, which has no daemon of its own to launch then."""
+    prepared_by: str = ""
+    """The service that may keep a process prepared which becomes this one's daemon."""
     settle: float = 3.0
     """Seconds that a service without an address and without a broker has to live to count as started."""
     parameters: dict[str, Parameter] = Field(default_factory=dict)
@@ -166,7 +193,7 @@ class AgentData(Model):
     def _fits(self) -> "AgentData":
         if self.announces and not (self.leaves and self.leaves.namespaces):
             raise ValueError("what is announced is in namespaces that are left")
-        if not self.launch and not self.leaves:
+        if not self.launch and not self.leaves and not self.prepares:
             raise ValueError("there is no way to launch it")
         if self.launch and not (self.user and self.config):
             raise ValueError("a service that is launched has a user and an option file")

@@ -6,15 +6,28 @@ import os
 import resource
 import signal
 
-from . import processes
+# Taken now: a library of the daemon's may put its own in their place where this is a process that becomes the daemon.
+from os import open as open_descriptor
+
+from . import prepared, processes
 from .ocf import ERR_GENERIC, Failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .processes import Process
     from .service import Service
 
 OPEN_FILES = 65536
+SIGNALS = (
+    signal.SIGPIPE,
+    signal.SIGINT,
+    signal.SIGTERM,
+    signal.SIGHUP,
+    signal.SIGXFSZ,
+    signal.SIGCHLD,
+)
 TAIL = 8192
 SHOWN_LINES = 3
 SHOWN_LENGTH = 600
@@ -26,15 +39,18 @@ class Daemon:
 
     def __init__(self, service: Service) -> None:
         self._logs = {path: _size(path) for path in _logs(service)}
-        self.pid, self.failure = _spawn(service)
+        self._forked = prepared.ask(service, output_log(service))
+        self.pid, self.failure = (self._forked.pid, "") if self._forked else _spawn(service)
         self._status: int | None = None
 
     def process(self) -> Process | None:
         """Return it as long as it lives."""
+        if self._forked:
+            return self._forked if self._forked.alive() else None
         return None if self._ended() else processes.look(self.pid)
 
     def _ended(self) -> bool:
-        if self._status is None:
+        if self._status is None and self._forked is None:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
                 self._status = status
@@ -42,17 +58,16 @@ class Daemon:
 
     @property
     def exit_code(self) -> int | None:
-        """Return how it ended: its exit code, a signal as a negative number; None while it runs."""
+        """Return how it ended: its exit code, a signal as a negative number; None while it runs or if untold."""
         return os.waitstatus_to_exitcode(self._status) if self._ended() and self._status is not None else None
 
     def epitaph(self) -> str:
         """Return how it ended and its last words, without secrets."""
         code = self.exit_code
-        how = (
-            f"was killed by signal {-code}"
-            if code is not None and code < 0
-            else f"ended with exit code {code}"
-        )
+        if code is None:
+            how = "ended"
+        else:
+            how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
         words = self.last_words()
         return f"{how}: {words}" if words else f"{how} without a word"
 
@@ -130,8 +145,8 @@ def _spawn(service: Service) -> tuple[int, str]:
     if pid == 0:
         try:
             os.setsid()
-            _become(account.pw_name, account.pw_uid, account.pw_gid)
-            _wire(output_log(service), tell)
+            become(account.pw_name, account.pw_uid, account.pw_gid)
+            wire(output_log(service), tell)
             os.chdir(account.pw_dir if os.path.isdir(account.pw_dir) else "/")
             os.execve(command[0], command, surroundings)
         except OSError as error:
@@ -144,11 +159,9 @@ def _spawn(service: Service) -> tuple[int, str]:
     return pid, failure
 
 
-def _become(name: str, uid: int, gid: int) -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < OPEN_FILES:
-        wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+def become(name: str, uid: int, gid: int) -> None:
+    """Take on a user, with the limits of a daemon."""
+    raise_limits()
     if os.geteuid() == 0:
         os.initgroups(name, gid)
         os.setgid(gid)
@@ -156,14 +169,27 @@ def _become(name: str, uid: int, gid: int) -> None:
     os.umask(0o022)
 
 
-def _wire(log: str, keep: int) -> None:
+def raise_limits() -> None:
+    """Allow as many open files as a daemon may need."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < OPEN_FILES:
+        wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+
+
+def wire(log: str, keep: int) -> None:
     """Give the daemon its outputs and default signals, and close all else; the log is opened as its user."""
-    null = os.open(os.devnull, os.O_RDWR)
+    null = open_descriptor(os.devnull, os.O_RDWR)
     try:
-        out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o640)
+        out = open_descriptor(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o640)
     except OSError:
         out = null
-    for target, source in ((0, null), (1, out), (2, out)):
+    use((null, out, out), keep)
+
+
+def use(outputs: Sequence[int], keep: int) -> None:
+    """Take descriptors for the standard ones, close all others but ``keep``, and give signals their default."""
+    for target, source in enumerate(outputs):
         os.dup2(source, target)
     for descriptor in [int(name) for name in os.listdir("/proc/self/fd")]:
         if descriptor > 2 and descriptor != keep:
@@ -171,6 +197,6 @@ def _wire(log: str, keep: int) -> None:
                 os.close(descriptor)
             except OSError:
                 continue
-    for number in (signal.SIGPIPE, signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGXFSZ):
+    for number in SIGNALS:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 
@@ -46,10 +47,33 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
 def _actions(service: Service) -> Mapping[str, Callable[[Service], int]]:
     if service.modes:
         return ACTIONS
+    if "prepares" in service.data:
+        return _preparing(service)
     from . import dataplane
 
     own = {"start": dataplane.start, "stop": dataplane.stop, "monitor": dataplane.monitor}
     return {**own, "status": dataplane.monitor, "validate-all": lambda _: ocf.SUCCESS}
+
+
+def _preparing(service: Service) -> Mapping[str, Callable[[Service], int]]:
+    from . import preparing
+
+    found: dict[str, Callable[[Service], int]] = {
+        "start": preparing.start,
+        "stop": preparing.stop,
+        "monitor": preparing.monitor,
+        "status": preparing.monitor,
+        "validate-all": lambda _: ocf.SUCCESS,
+    }
+    for role in service.data["prepares"]:
+        found[f"prepare-{role}"] = functools.partial(_prepare, role=role)
+    return found
+
+
+def _prepare(service: Service, role: str) -> int:
+    from . import forkserver
+
+    return forkserver.run(service, role)
 
 
 def _run(service: Service, action: str) -> int:

@@ -16,10 +16,11 @@ DEAD_STATES = "ZXx"
 class Process:
     """A process as it was when it was looked at; pid and start time together name it until the next boot."""
 
-    __slots__ = ("group", "parent", "pid", "session", "start", "state")
+    __slots__ = ("group", "name", "parent", "pid", "session", "start", "state")
 
-    def __init__(self, pid: int, fields: list[str]) -> None:
+    def __init__(self, pid: int, name: str, fields: list[str]) -> None:
         self.pid = pid
+        self.name = name
         self.state = fields[0]
         self.parent, self.group, self.session = int(fields[1]), int(fields[2]), int(fields[3])
         self.start = int(fields[19])
@@ -37,7 +38,8 @@ def look(pid: int) -> Process | None:
             text = stream.read()
     except OSError:
         return None
-    process = Process(pid, text[text.rindex(")") + 2 :].split())
+    end = text.rindex(")")
+    process = Process(pid, text[text.index("(") + 1 : end], text[end + 2 :].split())
     return None if process.state in DEAD_STATES else process
 
 
@@ -125,12 +127,15 @@ def _without_title(arguments: list[str]) -> list[str]:
     """Return the command line that a title has taken the place of, as Neutron's workers write it.
 
     Such a title is ``neutron-server: api worker (/usr/bin/python3 /usr/bin/neutron-server --config-file=...)``, that of
-    an agent ``neutron-l3-agent (/usr/bin/python3 ...)``.
+    an agent ``neutron-l3-agent (/usr/bin/python3 ...)``, and for a moment ``/usr/bin/python3 ...`` alone where it
+    was made of a process that was prepared.
     """
     title = arguments[0]
-    if len(arguments) == 1 and " (" in title and title.rstrip().endswith(")"):
+    if len(arguments) > 1 or " " not in title:
+        return arguments
+    if " (" in title and title.rstrip().endswith(")"):
         return title.partition("(")[2].rstrip().rstrip(")").split(" ") or arguments
-    return arguments
+    return title.split(" ")
 
 
 def _program(arguments: list[str]) -> tuple[str, list[str]]:
@@ -232,11 +237,18 @@ def search(service: Service, identity: Identity) -> Copies:
     return copies
 
 
+def helper_of(session: int) -> str:
+    """Return the name of a helper that works for a session without being of it, as the kernel keeps it."""
+    return f"helper-{session}"
+
+
 def family(roots: Iterable[Process], inodes: Iterable[int] = ()) -> list[Process]:
-    """Return the roots, their descendants, whoever is left of their sessions, and holders of their sockets."""
+    """Return the roots, their descendants and helpers, whoever is left of their sessions, holders of their sockets."""
     table = {process.pid: process for process in everyone()}
     chosen = {root.pid: root for root in roots}
     sessions = {root.pid for root in chosen.values() if root.session == root.pid}
+    helpers = {helper_of(session) for session in sessions}
+    chosen.update((process.pid, process) for process in table.values() if process.name in helpers)
     grew = True
     while grew:
         more = [

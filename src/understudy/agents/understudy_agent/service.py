@@ -122,7 +122,10 @@ class Service:
 
     def program(self) -> str:
         """Return the path of the program, empty when it is not there."""
-        binary = self.parameter("binary")
+        return self.program_called(self.parameter("binary"))
+
+    def program_called(self, binary: str) -> str:
+        """Return the path of a program with this name or path, empty when it is not there."""
         candidates = [binary] if "/" in binary else [f"{directory}/{binary}" for directory in SEARCH_PATH]
         return next((path for path in candidates if os.path.isfile(path) and os.access(path, os.X_OK)), "")
 
