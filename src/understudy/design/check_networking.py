@@ -6,6 +6,7 @@ Sources: Neutron Administration Guide, "High availability"; neutron/conf/db/l3_h
 from collections.abc import Iterator
 
 from understudy.catalog.model import Catalog, ServiceEntry
+from understudy.design.networking import belongs
 from understudy.findings import Finding
 from understudy.spec.load import LoadedSpec
 from understudy.spec.model import Networking
@@ -90,7 +91,7 @@ def _layer2(loaded: LoadedSpec, networking: Networking, agents: list[ServiceEntr
     layer2, other = wiring[0], spec.services[wiring[0].name].standby
     for entry in agents:
         standby = spec.services[entry.name].standby
-        if standby != other and entry not in wiring:
+        if standby != other and entry not in wiring and belongs(entry):
             values = {"service": entry.name, "standby": standby, "layer2": layer2.name, "other": other}
             yield Finding("agent-without-layer2", values=values, place=places.key("services", entry.name))
     tunnels = layer2.layer2.tunnels if layer2.layer2 else ()
@@ -124,7 +125,7 @@ def _modes(loaded: LoadedSpec, networking: Networking, agents: list[ServiceEntry
         yield Finding("rescheduling-shared-host", values={"service": once[0].name}, place=place)
     for entry in agents:
         standby = spec.services[entry.name].standby
-        if networking.grouped and standby != "cold":
+        if networking.grouped and standby != "cold" and belongs(entry):
             values = {"service": entry.name, "standby": standby}
             yield Finding("network-group-warm", values=values, place=places.value("networking", "grouped"))
             break

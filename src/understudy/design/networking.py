@@ -6,6 +6,7 @@ that each of them can fail and start again while the traffic flows, and what the
 
 from collections.abc import Iterable, Iterator
 
+from understudy.catalog.model import ServiceEntry
 from understudy.design.context import Cloud, service_resource
 from understudy.formats.cluster import (
     INFINITY,
@@ -31,6 +32,16 @@ def network_services(cloud: Cloud) -> list[str]:
     return sorted(names, key=lambda name: first.index(name) if name in first else len(first))
 
 
+def stack(cloud: Cloud) -> list[str]:
+    """Return those of them that belong together; what none of them needs stands for itself."""
+    return [name for name in network_services(cloud) if belongs(cloud.entry(name))]
+
+
+def belongs(entry: ServiceEntry) -> bool:
+    """Return whether a service of the network nodes is one of those that need each other."""
+    return bool(entry.needs or entry.provides)
+
+
 def is_grouped(cloud: Cloud) -> bool:
     """Return whether the agents are one group here; a preset that groups them does that itself.
 
@@ -39,7 +50,7 @@ def is_grouped(cloud: Cloud) -> bool:
     if any(rule.place == "network" for rule in cloud.preset.groups):
         return False
     networking = cloud.spec.networking
-    names = network_services(cloud)
+    names = stack(cloud)
     once = all(cloud.spec.services[name].standby == "cold" for name in names)
     return networking is not None and networking.grouped and once and len(names) > 1
 
@@ -49,7 +60,7 @@ def grouped(cloud: Cloud, resources: Iterable[Resource]) -> Iterator[Resource]:
     if not is_grouped(cloud):
         yield from resources
         return
-    order = network_services(cloud)
+    order = stack(cloud)
     members: dict[str, Primitive] = {}
     for resource in resources:
         if isinstance(resource, Primitive) and resource.id in order:
@@ -61,9 +72,11 @@ def grouped(cloud: Cloud, resources: Iterable[Resource]) -> Iterator[Resource]:
 
 def network_constraints(cloud: Cloud) -> Iterator[Constraint]:
     """Give the constraints of the agents of the network nodes."""
-    spec, names = cloud.spec, network_services(cloud)
+    spec, names = cloud.spec, stack(cloud)
     resources = {name: service_resource(name, spec.services[name]) for name in names}
+    beside = [name for name in network_services(cloud) if name not in names]
     placed = {GROUP: names[0]} if is_grouped(cloud) else {resources[name]: name for name in names}
+    placed |= {service_resource(name, spec.services[name]): name for name in beside}
     for resource, name in placed.items():
         for node in spec.nodes:
             if node not in cloud.nodes_of(name):
