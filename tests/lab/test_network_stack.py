@@ -8,8 +8,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from benchmarks.network_stack import NAME, STRIKES, Site, example_text, site_of, strike, take_guides_way
+from benchmarks.network_stack import (
+    AGENTS,
+    NAME,
+    PATIENCE,
+    STRIKES,
+    Site,
+    example_text,
+    site_of,
+    strike,
+    take_guides_way,
+)
 from tests.lab.conftest import run
+
+from understudy.lab.tenant import wait_for
 
 pytestmark = [pytest.mark.root, pytest.mark.lab, pytest.mark.long]
 KEPT_SECONDS = 1.0
@@ -57,6 +69,31 @@ def test_a_move_leaves_nothing_behind_and_touches_nothing_else(site: Site) -> No
     seen = strike(site, "planned move", STRIKES["move"]["planned move"])
     assert seen["came_back"] == ["in", "out"]
     assert seen["note"] == {"left_behind": ["libvirt", beside]}
+    assert all(site.tenant.view().values())
+
+
+def prepared(site: Site, node: str, role: str) -> str:
+    return site.on(node, f"head -1 /run/resource-agents/neutron-prepared.{role}.pid").strip()
+
+
+def test_agents_and_helpers_were_made_of_prepared_processes(site: Site) -> None:
+    node = site.active()
+    keeper = prepared(site, node, "agents")
+    for agent in AGENTS:
+        pid = site.pid(agent, node)
+        assert site.on(node, f"ps -o ppid= -p {pid}").strip() == keeper, agent
+    l3 = site.pid("neutron-l3-agent", node)
+    assert len(site.on(node, f"grep -lx helper-{l3} /proc/[0-9]*/comm").split()) >= 3
+
+
+def test_a_lost_prepared_process_moves_and_restarts_no_agent(site: Site) -> None:
+    node = site.active()
+    before = [site.pid(agent, node) for agent in AGENTS]
+    seen = [prepared(site, node, role) for role in ("agents", "helpers")]
+    site.on(node, f"kill -9 {' '.join(seen)}")
+    wait_for(lambda: prepared(site, node, "helpers") not in ("", seen[1]), PATIENCE)
+    assert site.active() == node
+    assert [site.pid(agent, node) for agent in AGENTS] == before
     assert all(site.tenant.view().values())
 
 
