@@ -23,6 +23,9 @@ for name in qrouter-1 qdhcp-2 foreign; do
 done
 sleep 1000 & # as libvirt's dnsmasq, in no namespace
 beside=$!
+for name in qrouter-1 foreign; do # as neutron-keepalived-state-change, which looks in from outside
+    python3 -c 'import time; time.sleep(1000)' --namespace=$name &
+done
 for bridge in brq1 brq2 virbr0; do ip link add $bridge type bridge; ip link set $bridge up; done
 ip link add eth9 type veth peer name wire
 ip link set eth9 master brq1 up
@@ -41,6 +44,7 @@ echo links: $(ls /sys/class/net)
 echo address: $(ip -o -4 address show dev eth9 | grep -o '198[0-9./]*' | head -1)
 echo route: $(ip route show dev eth9 | grep -o '192.0.2.0/24 via [0-9.]*')
 echo sleeping: $(pgrep -cx sleep)
+echo looking: $(pgrep -fa '^[^ ]*python3[^ ]* .*--namespace=' | grep -o '[^=]*$')
 kill -0 $beside && echo beside lives
 """
 
@@ -80,6 +84,7 @@ def test_the_data_plane_takes_everything_away_and_nothing_else(ocf_root: Path, t
     assert seen["address"] == "198.51.100.9/24"
     assert seen["route"] == "192.0.2.0/24 via 198.51.100.1"
     assert seen["sleeping"] == "2", "the one in the foreign namespace, and the one in none"
+    assert seen["looking"] == "foreign"
 
 
 @pytest.mark.root

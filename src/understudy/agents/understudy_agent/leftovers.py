@@ -66,9 +66,14 @@ def names(directory: str, prefixes: Iterable[str]) -> list[str]:
 
 
 def _inside(namespaces: Iterable[str]) -> list[Process]:
-    """Return the processes that stand in one of these network namespaces."""
-    wanted = set()
+    """Return the processes that stand in one of these network namespaces, or look into one from outside.
+
+    Those are neutron-keepalived-state-change: one that outlives its namespace is taken by the next L3 agent for that of
+    the new one, and tells nobody of what a virtual router does there.
+    """
+    wanted, looks = set(), set()
     for name in namespaces:
+        looks.add(f"--namespace={name}")
         try:
             wanted.add(os.stat(f"{NAMESPACES}/{name}").st_ino)
         except OSError:
@@ -76,7 +81,8 @@ def _inside(namespaces: Iterable[str]) -> list[Process]:
     found = []
     for process in processes.everyone() if wanted else ():
         try:
-            if os.stat(f"/proc/{process.pid}/ns/net").st_ino in wanted and process.pid != os.getpid():
+            stands = os.stat(f"/proc/{process.pid}/ns/net").st_ino in wanted
+            if process.pid != os.getpid() and (stands or looks & set(processes.command_line(process.pid))):
                 found.append(process)
         except OSError:
             continue
