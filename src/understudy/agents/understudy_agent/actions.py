@@ -51,8 +51,7 @@ def _adopt(service: Service, process: Process) -> None:
 
 def monitor(service: Service) -> int:
     """Tell apart: dead, alive but not serving, serving while a dependency is gone, serving."""
-    timeout = ocf.action_timeout(service.environ)
-    deadline = Deadline(timeout - ocf.margin(timeout))
+    deadline = ocf.deadline(service.environ)
     code, process = _find(service, Identity(service))
     if process is None:
         return code
@@ -121,8 +120,7 @@ def _monitor_api(service: Service, deadline: Deadline) -> int:
 
 def _degraded(service: Service, reason: str, does: str = "serves, but") -> int:
     """Return the code for a service that does what it can: restarting it would mend nothing."""
-    ocf.exit_reason(f"{service.name} {does} {reason}", service.environ)
-    return ocf.DEGRADED if ocf.knows_degraded(service.environ) else ocf.SUCCESS
+    return ocf.degraded(f"{service.name} {does} {reason}", service.environ)
 
 
 def _explained(service: Service, trouble: str, gone: list[str]) -> str:
@@ -136,8 +134,7 @@ def _explained(service: Service, trouble: str, gone: list[str]) -> str:
 
 def start(service: Service) -> int:
     """Start the service, and return when it serves."""
-    timeout = ocf.action_timeout(service.environ)
-    deadline = Deadline(timeout - ocf.margin(timeout))
+    deadline = ocf.deadline(service.environ)
     from . import validation
 
     identity = Identity(service)
@@ -258,8 +255,7 @@ def reload_agent(service: Service) -> int:
     name = service.mode.get("reload", "")
     if not name:
         raise Failure(ocf.ERR_UNIMPLEMENTED, f"{service.name} launched by {service.mode_name} cannot reload")
-    timeout = ocf.action_timeout(service.environ)
-    deadline = Deadline(timeout - ocf.margin(timeout))
+    deadline = ocf.deadline(service.environ)
     _code, process = _find(service, Identity(service))
     if process is None:
         return ocf.NOT_RUNNING

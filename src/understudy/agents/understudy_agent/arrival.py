@@ -88,16 +88,16 @@ class Arrival:
     def _taken_over(self) -> list[str]:
         """Return the namespaces of the virtual routers that a node has taken over or given up a moment ago."""
         now = time.monotonic()
-        for router in names(self._takeovers, ("",)) if self._takeovers else ():
+        for router in names(self._takeovers, ("",)):
             try:
                 changed = os.stat(f"{self._takeovers}/{router}/state").st_mtime_ns
             except OSError:
                 continue
             if self._states.get(router) != changed:
                 self._states[router] = changed
-                for namespace in (prefix + router for prefix in self._prefixes):
-                    self._taken[namespace] = now
-                    self._seen = {key: seen for key, seen in self._seen.items() if key[0][0] != namespace}
+                taken = {prefix + router: now for prefix in self._prefixes}
+                self._taken.update(taken)
+                self._seen = {key: seen for key, seen in self._seen.items() if key[0][0] not in taken}
         self._taken = {name: since for name, since in self._taken.items() if now - since <= AGAIN[-1] + 1}
         return list(self._taken)
 

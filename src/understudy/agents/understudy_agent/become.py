@@ -10,7 +10,6 @@ import os
 import pwd
 import runpy
 import signal
-import struct
 import sys
 import traceback
 
@@ -138,8 +137,7 @@ def _helper(
 ) -> str:
     from . import permission
 
-    credentials = connection.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, struct.calcsize("3i"))
-    pid, uid, _gid = struct.unpack("3i", credentials)
+    pid, uid, _gid = prepared.peer(connection)
     customer = processes.look(pid)
     if customer is None or len(outputs) != STANDARD:
         raise Failure(ERR_GENERIC, "whoever asks is not there, or without its outputs")

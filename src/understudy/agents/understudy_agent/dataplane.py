@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 
 from . import leftovers, ocf, processes
-from .ocf import Deadline
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ def monitor(service: Service) -> int:
 def start(service: Service) -> int:
     """Note that agents may leave something here; what an earlier boot or a lost stop left is taken away first."""
     if not os.path.exists(_mark(service)):
-        leftovers.clear(service, _deadline(service))
+        leftovers.clear(service, ocf.deadline(service.environ))
         os.makedirs(service.state_directory, 0o755, exist_ok=True)
         processes.write_private(_mark(service), "", 0o600)
     return ocf.SUCCESS
@@ -34,7 +33,7 @@ def start(service: Service) -> int:
 
 def stop(service: Service) -> int:
     """Take away what agents have left here."""
-    leftovers.clear(service, _deadline(service))
+    leftovers.clear(service, ocf.deadline(service.environ))
     processes.remove(_mark(service))
     return ocf.SUCCESS
 
@@ -42,12 +41,7 @@ def stop(service: Service) -> int:
 def after_stop(service: Service) -> None:
     """Take away what an agent that has just been stopped has left, unless another resource does that."""
     if service.parameter("dataplane") != KEEP:
-        leftovers.clear(service, _deadline(service))
-
-
-def _deadline(service: Service) -> Deadline:
-    timeout = ocf.action_timeout(service.environ)
-    return Deadline(timeout - ocf.margin(timeout))
+        leftovers.clear(service, ocf.deadline(service.environ))
 
 
 def _mark(service: Service) -> str:

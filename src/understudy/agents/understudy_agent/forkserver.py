@@ -16,7 +16,6 @@ import re
 import select
 import signal
 import stat
-import struct
 import sys
 import time
 
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
 AGAIN = 60.0
 """Seconds after which it is tried again to prepare what could not be prepared."""
 BACKLOG = 16
-PEER = struct.Struct("3i")
 _IMPORTED = re.compile(r"^from (\S+) import \w+$", re.MULTILINE)
 # Taken now: eventlet takes them out of the module.
 _poll = select.poll
@@ -72,7 +70,7 @@ def run(service: Service, role: str) -> int:
     while True:
         poll.poll()
         connection = _socket.socket(fileno=_accept(listener))
-        if _peer(connection)[1] in allowed and _forked():
+        if prepared.peer(connection)[1] in allowed and _forked():
             listener.close()
             return become.program(service, role, made, connection)
         connection.close()
@@ -100,11 +98,6 @@ def _forked() -> bool:
         return os.fork() == 0
     except OSError:
         return False
-
-
-def _peer(connection: _socket.socket) -> tuple[int, int, int]:
-    pid, uid, gid = PEER.unpack(connection.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, PEER.size))
-    return pid, uid, gid
 
 
 def _customer(service: Service) -> int:

@@ -12,6 +12,7 @@ from .service import Service, load
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
 
 ACTIONS: dict[str, Callable[[Service], int]] = {
     "start": actions.start,
@@ -47,27 +48,20 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
 def _actions(service: Service) -> Mapping[str, Callable[[Service], int]]:
     if service.modes:
         return ACTIONS
-    if "prepares" in service.data:
-        return _preparing(service)
-    from . import dataplane
+    if "prepares" not in service.data:
+        from . import dataplane
 
-    own = {"start": dataplane.start, "stop": dataplane.stop, "monitor": dataplane.monitor}
-    return {**own, "status": dataplane.monitor, "validate-all": lambda _: ocf.SUCCESS}
-
-
-def _preparing(service: Service) -> Mapping[str, Callable[[Service], int]]:
+        return _without_daemon(dataplane)
     from . import preparing
 
-    found: dict[str, Callable[[Service], int]] = {
-        "start": preparing.start,
-        "stop": preparing.stop,
-        "monitor": preparing.monitor,
-        "status": preparing.monitor,
-        "validate-all": lambda _: ocf.SUCCESS,
-    }
-    for role in service.data["prepares"]:
-        found[f"prepare-{role}"] = functools.partial(_prepare, role=role)
-    return found
+    prepare = {f"prepare-{role}": functools.partial(_prepare, role=role) for role in service.data["prepares"]}
+    return {**_without_daemon(preparing), **prepare}
+
+
+def _without_daemon(module: Any) -> dict[str, Callable[[Service], int]]:  # noqa: ANN401 - a module has no better type
+    """Return the actions of a resource that has no daemon of its own."""
+    own = {"start": module.start, "stop": module.stop, "monitor": module.monitor}
+    return {**own, "status": module.monitor, "validate-all": lambda _: ocf.SUCCESS}
 
 
 def _prepare(service: Service, role: str) -> int:

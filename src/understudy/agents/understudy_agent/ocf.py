@@ -75,6 +75,12 @@ def margin(timeout: float) -> float:
     return min(3.0, timeout / 10)
 
 
+def deadline(environ: Mapping[str, str]) -> Deadline:
+    """Return the deadline by which the action gives up by itself."""
+    timeout = action_timeout(environ)
+    return Deadline(timeout - margin(timeout))
+
+
 def is_probe(action: str, environ: Mapping[str, str]) -> bool:
     """Return whether the action asks what is running on a node where nothing needs to."""
     return action == "monitor" and environ.get("OCF_RESKEY_CRM_meta_interval", "") == "0"
@@ -84,3 +90,9 @@ def knows_degraded(environ: Mapping[str, str]) -> bool:
     """Return whether the cluster manager takes DEGRADED for a success (OCF 1.1 and later)."""
     major, minor = environ.get("OCF_RA_VERSION_MAJOR", ""), environ.get("OCF_RA_VERSION_MINOR", "")
     return major.isdigit() and minor.isdigit() and (int(major), int(minor)) >= (1, 1)
+
+
+def degraded(reason: str, environ: Mapping[str, str]) -> int:
+    """Say why a service runs and is not as it should be, and return what a monitor returns of it."""
+    exit_reason(reason, environ)
+    return DEGRADED if knows_degraded(environ) else SUCCESS

@@ -14,6 +14,8 @@ from .processes import Identity
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from _socket import socket
+
     from .processes import Process
     from .service import Service
 
@@ -49,6 +51,16 @@ def ask(service: Service, log: str) -> Process | None:
     return _agree(path, repr(request).encode(), Identity(service))
 
 
+def peer(connection: socket) -> tuple[int, int, int]:
+    """Return pid, user and group of whoever is on the other side of a Unix socket, see unix(7)."""
+    import _socket
+    import struct
+
+    size = struct.calcsize("3i")
+    pid, uid, gid = struct.unpack("3i", connection.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, size))
+    return pid, uid, gid
+
+
 def ping(path: str) -> str:
     """Return what is wrong with what is prepared, empty where nothing is; raises OSError where nobody answers."""
     import socket
@@ -63,14 +75,12 @@ def ping(path: str) -> str:
 
 def _agree(path: str, request: bytes, identity: Identity) -> Process | None:
     import socket
-    import struct
 
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as stream:
             stream.settimeout(PATIENCE)
             stream.connect(path)
-            who = stream.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-            if struct.unpack("3i", who)[1] != os.geteuid():
+            if peer(stream)[1] != os.geteuid():
                 _usual(path, FOREIGN)
                 return None
             stream.send(request)

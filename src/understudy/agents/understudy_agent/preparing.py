@@ -10,8 +10,8 @@ import os
 import signal
 import sys
 
-from . import ocf, prepared, processes
-from .ocf import Deadline, Failure
+from . import detached, ocf, prepared, processes
+from .ocf import Failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,8 +37,7 @@ def monitor(service: Service) -> int:
         return ocf.SUCCESS
     troubles = [trouble for role in running for trouble in _troubles(service, role)]
     if troubles:
-        ocf.exit_reason(f"{service.name} runs, but {'; '.join(troubles)}", service.environ)
-        return ocf.DEGRADED if ocf.knows_degraded(service.environ) else ocf.SUCCESS
+        return ocf.degraded(f"{service.name} runs, but {'; '.join(troubles)}", service.environ)
     return ocf.SUCCESS
 
 
@@ -53,8 +52,7 @@ def start(service: Service) -> int:
 
 def stop(service: Service) -> int:
     """End what runs, and nothing that has been made of it."""
-    timeout = ocf.action_timeout(service.environ)
-    deadline = Deadline(timeout - ocf.margin(timeout))
+    deadline = ocf.deadline(service.environ)
     running = [process for _role, process in _running(service)]
     processes.send(running, signal.SIGTERM)
     polite = deadline.within(POLITE)
@@ -88,15 +86,10 @@ def _socket(service: Service, role: str) -> str:
 
 
 def _running(service: Service) -> Iterator[tuple[str, Process]]:
-    """Give what runs by role; pid and start time together name a process."""
+    """Give what runs by role."""
     for role in _roles(service):
-        try:
-            with open(_pid_file(service, role), encoding="utf-8", errors="replace") as stream:
-                pid, start = (int(word) for word in stream.read(100).split())
-        except (OSError, ValueError):
-            continue
-        process = processes.look(pid)
-        if process is not None and process.start == start:
+        process = processes.noted(_pid_file(service, role))
+        if process is not None:
             yield role, process
 
 
@@ -129,7 +122,7 @@ def _first_line(path: str) -> str:
 
 
 def _spawn(service: Service, role: str) -> None:
-    """Start a process of nobody's in a session of its own, and note which it is."""
+    """Start a process, and note which it is."""
     command = [_interpreter(service), "-I", os.path.abspath(sys.argv[0]), f"prepare-{role}"]
     kept = ("OCF_ROOT", "OCF_RESOURCE_INSTANCE", "HA_RSCTMP", "OCF_RESKEY_user")
     surroundings = {name: service.environ[name] for name in kept if name in service.environ}
@@ -137,31 +130,7 @@ def _spawn(service: Service, role: str) -> None:
     # Written over by the titles of what the process becomes.
     surroundings["UNDERSTUDY_ROOM"] = "-" * prepared.ROOM
     os.makedirs(service.state_directory, 0o755, exist_ok=True)
-    report, tell = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            os.setsid()
-            if os.fork() == 0:
-                _enter(service, role, tell)
-                os.execve(command[0], command, surroundings)
-        finally:
-            os._exit(1)
-    os.close(tell)
-    os.waitpid(child, 0)
-    with open(report, encoding="ascii") as stream:
-        told = stream.read()
-    process = processes.look(int(told)) if told.isdigit() else None
+    process = processes.look(detached.start(command, surroundings, _said(service, role)))
     if process is None:
         raise Failure(ocf.ERR_GENERIC, f"{command[0]} cannot be executed")
-    processes.write_private(_pid_file(service, role), f"{process.pid}\n{process.start}\n", 0o644)
-
-
-def _enter(service: Service, role: str, tell: int) -> None:
-    os.write(tell, str(os.getpid()).encode())
-    null = os.open(os.devnull, os.O_RDWR)
-    said = os.open(_said(service, role), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-    for target, source in ((0, null), (1, null), (2, said)):
-        os.dup2(source, target)
-    os.closerange(3, 256)
-    os.chdir("/")
+    processes.note(_pid_file(service, role), process)

@@ -180,12 +180,28 @@ def recorded(service: Service, identity: Identity) -> Process | None:
 
 
 def record(service: Service, process: Process) -> None:
-    """Write the pid file: pid and start time, a line each."""
+    """Write the pid file."""
     path = service.pid_file
     directory = os.path.dirname(path)
     if not os.path.isdir(directory):
         os.makedirs(directory, 0o755, exist_ok=True)
+    note(path, process)
+
+
+def note(path: str, process: Process) -> None:
+    """Write down which process it is: pid and start time, a line each."""
     write_private(path, f"{process.pid}\n{process.start}\n", 0o644)
+
+
+def noted(path: str) -> Process | None:
+    """Return the process that was written down, if it still lives; a pid alone is not believed."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as stream:
+            pid, start = (int(word) for word in stream.read(100).split())
+    except (OSError, ValueError):
+        return None
+    process = look(pid)
+    return process if process is not None and process.start == start else None
 
 
 def write_private(path: str, text: str, mode: int) -> None:

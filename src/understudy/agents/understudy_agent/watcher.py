@@ -53,7 +53,9 @@ def wanted(service: Service) -> bool:
 def ensure(service: Service) -> None:
     """Leave a watcher behind if there is none."""
     if wanted(service) and _running(service) is None:
-        _spawn([os.path.abspath(sys.argv[0]), "watch"], dict(service.environ))
+        from . import detached
+
+        detached.start([os.path.abspath(sys.argv[0]), "watch"], dict(service.environ))
 
 
 def end(service: Service) -> None:
@@ -72,34 +74,7 @@ def _file(service: Service) -> str:
 
 
 def _running(service: Service) -> Process | None:
-    """Return the watcher; a pid alone is not believed."""
-    try:
-        with open(_file(service), encoding="utf-8", errors="replace") as stream:
-            pid, start = (int(word) for word in stream.read(100).split())
-    except (OSError, ValueError):
-        return None
-    process = processes.look(pid)
-    return process if process is not None and process.start == start else None
-
-
-def _spawn(command: list[str], surroundings: dict[str, str]) -> None:
-    """Start a process of nobody's, in a session of its own, with nothing of ours open."""
-    child = os.fork()
-    if child:
-        os.waitpid(child, 0)
-        return
-    try:
-        os.setsid()
-        if os.fork() == 0:
-            os.setpgid(0, 0)
-            null = os.open(os.devnull, os.O_RDWR)
-            for target in (0, 1, 2):
-                os.dup2(null, target)
-            os.closerange(3, 256)
-            os.chdir("/")
-            os.execve(command[0], command, surroundings)
-    finally:
-        os._exit(0)
+    return processes.noted(_file(service))
 
 
 def watch(service: Service) -> int:
@@ -108,7 +83,7 @@ def watch(service: Service) -> int:
     own = processes.look(os.getpid())
     if process is None or own is None or _running(service) is not None:
         return ocf.NOT_RUNNING
-    processes.write_private(_file(service), f"{own.pid}\n{own.start}\n", 0o644)
+    processes.note(_file(service), own)
     _Watcher(service, process).run()
     now = _running(service)
     if now is not None and now.pid == own.pid:
