@@ -25,7 +25,7 @@ from understudy.agents import OCF_ROOT, deployment
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 SERVICES = Path(__file__).parents[2] / "src/understudy/catalog/services"
 FAKES = Path(__file__).parent / "fakes"
@@ -181,6 +181,14 @@ class Agent:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 continue
+
+
+def until(true: Callable[[], object], seconds: float = 15) -> None:
+    """Wait until something is true."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def is_alive(pid: int) -> bool:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import socket
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests.agents import conftest
 from tests.agents.conftest import FAKES, Agent, agent_data, deploy, make_agent
 from tests.agents.fakes.prepared_site import Site
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 KEEPER = "glance-prepared"
 FILE = "glance-api.conf"
 CONTEXT = "glance.privileged.default"
+until = functools.partial(conftest.until, seconds=20)
 
 
 @dataclass
@@ -55,14 +57,6 @@ class Prepared:
                 return stream.recv(100).startswith(b"ready")
             except OSError:
                 return False
-
-
-def until(condition: Callable[[], bool], seconds: float = 20) -> None:
-    """Wait for a condition."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 def parent(pid: int) -> int:

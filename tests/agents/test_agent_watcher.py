@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.agents.conftest import is_alive
+from tests.agents.conftest import is_alive, until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from tests.agents.conftest import Agent
 
 SECONDS = 15
@@ -21,13 +19,6 @@ RECORDER = """#!/bin/sh
 case "$*" in --query*) cat {log}.slow 2>/dev/null; exit;; esac
 echo "$(basename "$0") $*" >> {log}
 """
-
-
-def until(true: Callable[[], object], seconds: float = SECONDS) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 class Watched:
