@@ -3,10 +3,15 @@
 import asyncio
 import json
 import secrets
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TypeVar
 
 from understudy.drill.probes.base import NotServedError, ProbeSettings
-from understudy.drill.probes.http import Request, check_status
+from understudy.drill.probes.http import Answer, Request, check_status
 from understudy.drill.probes.identity import WithToken
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
 PAGE = 100
 AT_ONCE = 4
@@ -39,15 +44,12 @@ class ImageWritten(WithToken):
 
     async def collect(self) -> list[str] | None:
         """Return the names of this client's images whose data is there and right."""
-        found = list((await self._all()).items())
-        whole: list[str] = []
-        for begin in range(0, len(found), AT_ONCE):
-            some = found[begin : begin + AT_ONCE]
-            looked = await asyncio.gather(*(self._is_whole(*one) for one in some))
-            whole += [name for (name, _), is_whole in zip(some, looked, strict=True) if is_whole]
-        return whole
+        there = await self._all()
+        whole = await _a_few_at_once(self._is_whole, there.items())
+        return [name for name, is_whole in zip(there, whole, strict=True) if is_whole]
 
-    async def _is_whole(self, name: str, identity: str) -> bool:
+    async def _is_whole(self, image: tuple[str, str]) -> bool:
+        name, identity = image
         answer = await self.call(Request("GET", f"/v2/images/{identity}/file", self.headers()))
         return answer.status == 200 and answer.body == name.encode()
 
@@ -65,10 +67,19 @@ class ImageWritten(WithToken):
 
     async def tidy(self) -> None:
         """Delete what was written, acknowledged or not."""
-        identities = list((await self._all()).values())
-        for begin in range(0, len(identities), AT_ONCE):
-            some = identities[begin : begin + AT_ONCE]
-            gone = [self.call(Request("DELETE", f"/v2/images/{one}", self.headers())) for one in some]
-            for answer in await asyncio.gather(*gone):
-                if answer.status not in {204, 404}:
-                    raise NotServedError(f"HTTP {answer.status}")
+        for answer in await _a_few_at_once(self._delete, (await self._all()).values()):
+            if answer.status not in {204, 404}:
+                raise NotServedError(f"HTTP {answer.status}")
+
+    async def _delete(self, identity: str) -> Answer:
+        return await self.call(Request("DELETE", f"/v2/images/{identity}", self.headers()))
+
+
+async def _a_few_at_once(
+    work: Callable[[_Item], Awaitable[_Result]], items: Iterable[_Item]
+) -> list[_Result]:
+    """Do something with each item, and return what came of each."""
+    todo, done = list(items), list[_Result]()
+    for begin in range(0, len(todo), AT_ONCE):
+        done += await asyncio.gather(*map(work, todo[begin : begin + AT_ONCE]))
+    return done
