@@ -27,10 +27,11 @@ def check_networking(loaded: LoadedSpec, catalog: Catalog) -> Iterator[Finding]:
             )
         return
     yield from _nodes(loaded, networking, agents)
-    yield from _names(loaded, networking, agents)
-    yield from _layer2(loaded, networking, agents)
-    yield from _modes(loaded, networking, agents)
-    for entry in agents:
+    stack = [entry for entry in agents if belongs(entry)]
+    yield from _names(loaded, networking, stack)
+    yield from _layer2(loaded, networking, stack)
+    yield from _modes(loaded, networking, stack)
+    for entry in stack:
         if entry.external_network and networking.external is None:
             values = {"service": entry.name}
             yield Finding("external-network-missing", values=values, place=places.key("networking"))
@@ -91,7 +92,7 @@ def _layer2(loaded: LoadedSpec, networking: Networking, agents: list[ServiceEntr
     layer2, other = wiring[0], spec.services[wiring[0].name].standby
     for entry in agents:
         standby = spec.services[entry.name].standby
-        if standby != other and entry not in wiring and belongs(entry):
+        if standby != other and entry not in wiring:
             values = {"service": entry.name, "standby": standby, "layer2": layer2.name, "other": other}
             yield Finding("agent-without-layer2", values=values, place=places.key("services", entry.name))
     tunnels = layer2.layer2.tunnels if layer2.layer2 else ()
@@ -125,7 +126,7 @@ def _modes(loaded: LoadedSpec, networking: Networking, agents: list[ServiceEntry
         yield Finding("rescheduling-shared-host", values={"service": once[0].name}, place=place)
     for entry in agents:
         standby = spec.services[entry.name].standby
-        if networking.grouped and standby != "cold" and belongs(entry):
+        if networking.grouped and standby != "cold":
             values = {"service": entry.name, "standby": standby}
             yield Finding("network-group-warm", values=values, place=places.value("networking", "grouped"))
             break
