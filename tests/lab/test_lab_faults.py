@@ -96,7 +96,7 @@ def test_a_frozen_node_does_nothing_until_it_is_thawed(lab: Lab) -> None:
     run(
         lab,
         "controller-2",
-        "nohup sh -c 'while sleep 0.05; do date +%N > /run/tick; done' > /dev/null 2>&1 &",
+        "nohup sh -c 'while sleep 0.05; do date +%N > /run/tock; mv /run/tock /run/tick; done' > /dev/null 2>&1 &",
     )
     paused = run(
         lab, "controller-2", "sleep 100 > /dev/null 2>&1 & sleep 0.2; kill -STOP $!; echo $!"
@@ -108,7 +108,7 @@ def test_a_frozen_node_does_nothing_until_it_is_thawed(lab: Lab) -> None:
             connection.recv(1)
     assert lab.status().nodes["controller-2"].frozen
     lab.thaw("controller-2")
-    run(lab, "controller-2", "a=$(cat /run/tick); sleep 1; test $a != $(cat /run/tick)")
+    run(lab, "controller-2", 'a=$(cat /run/tick); sleep 1; test "$a" != "$(cat /run/tick)"')
     assert run(lab, "controller-2", f"ps -o stat= -p {paused}").startswith("T")
 
 
