@@ -1,6 +1,7 @@
 """understudy drill and report: break a running cluster on purpose, and judge what happened."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, time
 from itertools import islice
 from pathlib import Path
@@ -10,19 +11,21 @@ from understudy.cli.console import FAILED, err, out, print_json
 from understudy.cli.inputs import Input, read_input
 from understudy.cli.progress import steps
 from understudy.cli.reach import connector, lab_of
+from understudy.drill.clients import at_rate
 from understudy.drill.export import as_json, as_junit, as_prometheus
 from understudy.drill.faults.aim import random_turns, read_wishes
 from understudy.drill.history import Event, History, HistoryError, Recorder, read_history
 from understudy.drill.prediction import matrix_of, prediction, prove_design, roots_of
 from understudy.drill.preflight import Permission
 from understudy.drill.prepare import about_of, prepare
-from understudy.drill.run import Drill
+from understudy.drill.run import Drill, Watchers
 from understudy.drill.tell import closing
 from understudy.drill.verdicts import Judgement, judge
 from understudy.findings import Finding, FindingsError, Place
 from understudy.report.drill_page import drill_page
 
 MOST_RANDOM = 10_000
+LEAST_RATE, MOST_RATE = 0.1, 200.0
 LOOKED_AT = 100
 """So many random faults are checked beforehand: by then each kind has come."""
 
@@ -36,6 +39,7 @@ async def drill(  # noqa: PLR0913 - each is an option of the command
     window: str | None = None,
     seed: int | None = None,
     seconds: float | None = None,
+    rate: float | None = None,
     live: bool = False,
     json: bool = False,
 ) -> int:
@@ -60,11 +64,15 @@ async def drill(  # noqa: PLR0913 - each is an option of the command
         Random faults by this seed, instead of named ones, for as long as --seconds says.
     seconds
         How long random faults go on.
+    rate
+        Every client asks so often a second, those too whose questions cost a server so much that they ask less often
+        by themselves (tokens, lists), for servers with cores to spare. Images and volumes are written as ever.
     live
         Drill the real nodes even when a lab of this spec is up.
     json
         Print JSON.
     """
+    _check_rate(rate)
     given = read_input(spec)
     lab = None if live else lab_of(given.loaded)
     cloud, catalog = given.loaded.spec, given.catalog
@@ -79,7 +87,7 @@ async def drill(  # noqa: PLR0913 - each is an option of the command
     file = record or Path(f"drill-{cloud.cloud}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.jsonl.gz")
     try:
         with steps("Drill") as progress:
-            run = Drill(nodes, site, watchers, _nothing, permission, progress)
+            run = Drill(nodes, site, _at_rate(watchers, rate), _nothing, permission, progress)
             findings = await run.check([wish for turn in turns[:LOOKED_AT] for wish in turn])
             if findings:
                 raise FindingsError(findings, exit_status=FAILED)
@@ -113,6 +121,18 @@ def _recorder(file: Path) -> Recorder:
     if file.exists():
         raise FindingsError([Finding("file-exists", place=Place(str(file)))])
     return Recorder(file)
+
+
+def _at_rate(watchers: list[Watchers], rate: float | None) -> list[Watchers]:
+    if rate is None:
+        return watchers
+    return [replace(one, clients=at_rate(one.clients, rate)) for one in watchers]
+
+
+def _check_rate(rate: float | None) -> None:
+    if rate is not None and not LEAST_RATE <= rate <= MOST_RATE:
+        values = {"rate": f"{rate:g}", "least": f"{LEAST_RATE:g}", "most": f"{MOST_RATE:g}"}
+        raise FindingsError([Finding("drill-rate-wrong", values=values)])
 
 
 def _window(text: str | None) -> tuple[time, time] | None:

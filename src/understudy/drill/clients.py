@@ -1,6 +1,7 @@
 """From a spec to the clients that watch it (pure but for the data file)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from importlib import resources
 from typing import Any, Literal
@@ -16,8 +17,12 @@ from understudy.spec.model import Address, Spec
 
 Side = Literal["public", "internal"]
 KEYSTONE = "keystone"
+RATE = 20.0
+"""Operations a second of a client whose own rate is not given."""
 _LOGGED_IN = ("token", "list", "image", "volume")
 _MESSAGING = ("message", "message-kept")
+_LEAVES = ("image", "volume")
+"""What these write stays until the drill is over, and fills a quota."""
 
 
 class _Client(BaseModel):
@@ -39,7 +44,7 @@ def known_clients() -> Mapping[str, Sequence[_Client]]:
 
 
 def clients_of(
-    spec: Spec, catalog: Catalog, secrets: Mapping[str, Secret], rate: float = 20.0
+    spec: Spec, catalog: Catalog, secrets: Mapping[str, Secret]
 ) -> dict[Side, list[ProbeSettings]]:
     """Return the clients of a spec by the side from which they come: users' where there is one, else internal.
 
@@ -63,7 +68,7 @@ def clients_of(
                 kind=client.kind,
                 address=str(virtual.sides()[side]),
                 port=port,
-                rate=min(client.rate or rate, rate),
+                rate=client.rate or RATE,
                 deadline=client.deadline,
                 parameters=parameters,
             )
@@ -72,9 +77,14 @@ def clients_of(
         sides: dict[Side, Address | None] = {"public": virtual.public, "internal": virtual.internal}
         for whence, address in sides.items():
             if address is not None and address.version == 4:
-                owner = ProbeSettings(f"owner-{name}-{whence}", name, "owner", str(address), rate=rate)
+                owner = ProbeSettings(f"owner-{name}-{whence}", name, "owner", str(address), rate=RATE)
                 found[whence].append(owner)
     return found
+
+
+def at_rate(clients: Iterable[ProbeSettings], rate: float) -> list[ProbeSettings]:
+    """Return the clients with so many operations a second each, but for those that leave something at each."""
+    return [client if client.kind in _LEAVES else replace(client, rate=rate) for client in clients]
 
 
 def tenant_clients(service: str, address: str, interface: str) -> list[ProbeSettings]:
@@ -89,7 +99,7 @@ def tenant_clients(service: str, address: str, interface: str) -> list[ProbeSett
             kind=client.kind,
             address=str(client.parameters.get("address", address)),
             port=client.port,
-            rate=client.rate or 20.0,
+            rate=client.rate or RATE,
             deadline=client.deadline,
             parameters={**client.parameters, "interface": interface},
         )

@@ -22,6 +22,12 @@ def test_a_window_that_is_none(text: str) -> None:
     assert [finding.code for finding in caught.value.findings] == ["drill-window-wrong"]
 
 
+@pytest.mark.parametrize("rate", ["0", "-1", "1000", "nan"])
+def test_a_rate_that_cannot_be(rate: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["drill", "examples/image-api.yaml", f"--rate={rate}", "--json"]) == 2
+    assert '"code": "drill-rate-wrong"' in capsys.readouterr().out
+
+
 def test_a_record_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     record = tmp_path / "drill.jsonl"
     record.write_text("no history\n")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from understudy.catalog.load import load_catalog
-from understudy.drill.clients import clients_of
+from understudy.drill.clients import at_rate, clients_of
 from understudy.drill.faults.aim import Wish, facts_of
 from understudy.drill.faults.registry import FAULTS
 from understudy.drill.nodes import active, observed, unhealthy
@@ -150,3 +150,12 @@ def test_clients_come_from_both_sides_and_log_in_only_with_a_password() -> None:
         client.client for side in without.values() for client in side
     }
     assert "pa55" not in str(about_of(SPEC))
+
+
+def test_a_rate_is_every_clients_but_of_those_that_leave_something() -> None:
+    clients = clients_of(SPEC, load_catalog(), SECRETS)["public"]
+    own = {client.client: client.rate for client in clients}
+    asked = {client.client: client.rate for client in at_rate(clients, 20)}
+    assert own["images"] < 20
+    assert asked.pop("image-written") == own["image-written"]
+    assert set(asked.values()) == {20}
