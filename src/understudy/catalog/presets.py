@@ -44,9 +44,13 @@ class Preset(Model):
     """Milliseconds without a sign of life after which a node counts as lost, unless the spec says so itself."""
     watch: bool = False
     """Whether deaths of services are reported to Pacemaker at once, and addresses leave copies that do not answer."""
+    avoid_coordinator: bool = False
+    """Whether addresses of services with several copies are placed on other nodes than the cluster's coordinator."""
     properties: dict[str, str]
     """Cluster properties, but for ``stonith-enabled``, which follows the spec."""
     resource_defaults: dict[str, str] = Field(default_factory=dict)
+    copies_meta: dict[str, str] = Field(default_factory=dict)
+    """Meta attributes of services that run on every node at once, in place of the defaults."""
     address_agent: str = "ocf:heartbeat:IPaddr2"
     """The agent of virtual addresses, with the parameters of IPaddr2."""
     operations: dict[Kind, tuple[Timing, ...]] = Field(default_factory=dict)

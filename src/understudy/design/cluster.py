@@ -44,6 +44,9 @@ It is above the stickiness of an address, so that one broken copy sends the addr
 below INFINITY, so that several services behind one address do not pull each other down: with INFINITY an address may
 only be where a copy of every one of them runs, and a service that starts nowhere, or two that are broken on different
 nodes, would take the address from all the others. As it is, the address goes where most of them are healthy."""
+OFF_COORDINATOR = 10
+"""How little an address wants the coordinator's node: less than stickiness, so that nothing moves when another node
+becomes the coordinator, and less than any preference; it only decides between nodes that are equal otherwise."""
 RELOAD = "reload-agent"
 """The operation with which an agent takes up changed parameters without a stop (OCF 1.1)."""
 LOG_IN_NEEDS = frozenset({"identity", "balancing"})
@@ -247,10 +250,15 @@ def _service(context: ServiceContext) -> Primitive:
         id=entry.name,
         agent=entry.resource.agent,
         parameters=parameters,
-        meta=dict(entry.resource.meta),
+        meta={**_copies_meta(context), **entry.resource.meta},
         utilization={name: str(amount) for name, amount in context.service.load.items()},
         operations=(*_operations(context), *_reload(context)),
     )
+
+
+def _copies_meta(context: ServiceContext) -> Mapping[str, str]:
+    everywhere = context.service.standby in ("warm", "balanced")
+    return context.cloud.preset.copies_meta if everywhere else {}
 
 
 def _operations(context: ServiceContext) -> Iterator[Operation]:
@@ -336,6 +344,8 @@ def _chain(cloud: Cloud, name: str, sides: list[str]) -> Iterator[Colocation | L
                 yield replace(together, with_role=role)
                 if cloud.preset.watch:
                     yield _away_from_sick(side, one)
+    if cloud.preset.avoid_coordinator and not any(one.standby == "cold" for one in behind.values()):
+        yield _off_coordinator(sides[0])
     balancer = cloud.provider("balancing")
     if balancer and any(cloud.proxied(one) for one in behind):
         # A storage does not follow what is with it, so it is the one that has to be where HAProxy runs.
@@ -353,6 +363,20 @@ def _away_from_sick(address: str, service: str) -> Location:
         resource=address,
         score=-HEALTHY_COPY,
         rule=Rule(expressions=(Expression(attribute=f"unhealthy-{service}", operation="eq", value="1"),)),
+    )
+
+
+def _off_coordinator(address: str) -> Location:
+    """Place an address where the loss of the node does not cost an election of a coordinator besides.
+
+    Pacemaker fences and recovers nothing before there is a new coordinator, a second and more after the loss was
+    noticed. Source: Pacemaker Explained, "Node attribute expressions" (``#is_dc``).
+    """
+    return Location(
+        id=f"location-{address}-off-coordinator",
+        resource=address,
+        score=-OFF_COORDINATOR,
+        rule=Rule(expressions=(Expression(attribute="#is_dc", operation="eq", value="true"),)),
     )
 
 

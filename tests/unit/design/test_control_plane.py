@@ -21,6 +21,7 @@ from understudy.proof.prove import prove
 from understudy.proof.result import Options
 from understudy.proof.runner.command import CommandScheduler
 from understudy.proof.runner.library import SchedulerUnavailableError
+from understudy.proof.scenarios import Fault, Scenario
 from understudy.secret import Secret
 from understudy.spec.check import check_spec
 from understudy.spec.load import load_spec
@@ -79,6 +80,15 @@ def where(
     return {resource: set(nodes) for resource, nodes in running.items()}
 
 
+def off_coordinator(whole: ClusterConfiguration) -> set[str]:
+    """Return what prefers other nodes than the coordinator."""
+    return {
+        one.resource
+        for one in whole.constraints
+        if isinstance(one, Location) and one.rule and one.rule.expressions[0].attribute == "#is_dc"
+    }
+
+
 def test_nothing_is_wrong_with_the_example() -> None:
     release = release_named(LOADED.spec.release)
     findings = [
@@ -128,6 +138,20 @@ def test_an_address_is_drawn_to_copies_by_more_than_its_stickiness_and_less_than
     }
     assert len(scores) == 1
     assert int(whole.resource_defaults["resource-stickiness"]) < scores.pop() < INFINITY
+
+
+def test_an_address_of_copies_starts_off_the_coordinator_and_stays_when_that_changes(
+    example: ClusterConfiguration, scheduler: CommandScheduler
+) -> None:
+    root = etree.fromstring(cib.render(example).encode())
+    player = Player(root, read_configuration(root), scheduler)
+    first = player.baseline.up()[0]
+    (before,) = player.baseline.running()["ip-api-internal"]
+    assert before != first  # the player's coordinator is the first node that is up
+    changes = Scenario((Fault("node-lost", node=first), Fault("node-returns", node=first)))
+    for step in player.play(changes).steps:
+        assert set(step.after.running()["ip-api-internal"]) == {before}
+    assert off_coordinator(example) == {"ip-api-internal"}
 
 
 @pytest.mark.parametrize("name", BEHIND_API)
