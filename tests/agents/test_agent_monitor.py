@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import stat
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -81,6 +83,24 @@ def test_hung_service_is_failed_within_the_deadline(agent: Agent) -> None:
     assert "accepts connections but does not answer in time" in hung.reason
     process.kill()
     process.wait()
+
+
+def test_service_that_has_too_much_to_do_is_left_alone_for_a_while(agent: Agent) -> None:
+    agent.write_config(behaviour="toil")
+    process = agent.by_hand()
+    busy = agent.run("monitor", PACEMAKER, timeout=8)
+    assert busy.code == 190
+    assert "keeps its clients waiting: it has more to do than it can" in busy.reason
+    mark = agent.directory / "run" / "p_glance-api.busy"
+    os.utime(mark, (time.time() - 100,) * 2)
+    endless = agent.run("monitor", PACEMAKER, timeout=8)
+    assert endless.code == 1
+    assert "accepts connections but does not answer in time" in endless.reason
+    process.kill()
+    process.wait()
+    agent.write_config()
+    assert agent.run("start").code == 0
+    assert not mark.exists()
 
 
 def test_service_whose_workers_wait_for_the_database_is_left_alone(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +28,25 @@ def test_daemon_that_dies_ends_the_start_at_once(agent: Agent) -> None:
     assert "ended with exit code 1: ERROR: cannot connect" in failed.reason
     assert "verysecret" not in failed.err
     assert not agent.pid_file.exists()
+
+
+def test_daemon_that_dies_without_its_database_is_launched_until_it_is_back(
+    agent: Agent, database: FakeServer
+) -> None:
+    url = f"mysql+pymysql://glance:verysecret@127.0.0.1:{database.port}/glance"
+    agent.write_config(behaviour="need", needed=database.port, extra=f"[database]\nconnection = {url}")
+    database.down()
+    back = threading.Timer(3, database.up)
+    back.start()
+    started = agent.run("start", timeout=40)
+    back.join()
+    assert started.code == 0, started.err
+    assert "launched again, as database: 127.0.0.1" in started.err
+    assert agent.run("stop").code == 0
+    database.down()
+    failed = agent.run("start", timeout=6)
+    assert failed.code == 1
+    assert "nobody is there" in failed.reason
 
 
 def test_own_deadline_before_the_timeout(agent: Agent) -> None:

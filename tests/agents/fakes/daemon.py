@@ -16,6 +16,8 @@ def answer(stream: socket.socket, settings: configparser.SectionProxy) -> None:
     request = stream.recv(65536).decode("latin-1")
     if settings.get("behaviour") == "hang":
         time.sleep(3600)
+    while settings.get("behaviour") == "toil":
+        pass
     path = request.split(" ")[1] if " " in request else "/"
     status = settings.get("status", "300")
     if "X-Auth-Token: " in request:
@@ -42,6 +44,22 @@ def serve(listener: socket.socket, settings: configparser.SectionProxy) -> None:
                 continue
 
 
+def take_signals(behaviour: str, path: str) -> None:
+    """Leave some signals without their effect, or leave a trace of them beside the option file."""
+    if behaviour == "ignore-term":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if behaviour == "hup":
+        signal.signal(signal.SIGHUP, lambda *_: Path(path + ".hup").touch())
+
+
+def need(port: int) -> None:
+    """End where nobody listens."""
+    time.sleep(0.2)
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", port)):
+            sys.exit("ERROR: nobody is there")
+
+
 def main() -> None:
     """Run as the option file says."""
     options = configparser.RawConfigParser()
@@ -52,10 +70,9 @@ def main() -> None:
     if behaviour == "die":
         time.sleep(0.2)
         sys.exit("ERROR: cannot connect to mysql://glance:verysecret@db/glance, password=verysecret")
-    if behaviour == "ignore-term":
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    if behaviour == "hup":
-        signal.signal(signal.SIGHUP, lambda *_: Path(paths[0] + ".hup").touch())
+    if behaviour == "need":
+        need(int(settings["needed"]))
+    take_signals(behaviour, paths[0])
     time.sleep(float(settings.get("delay", "0")))
     held = []
     if "hold" in settings:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 SERVING_SHARE = 0.4
 POLL = 0.1
 LAST_LOOK = 0.7
+WAITING, BETWEEN = 30.0, 2.0
+"""Seconds in which a service that ends at its start is launched again, and between two launches."""
+LONGEST_LOOK = 5.0
 
 
 def status(service: Service) -> int:
@@ -60,12 +63,21 @@ def monitor(service: Service) -> int:
         watcher.ensure(service)
     if service.listens:
         trouble, waits = serving.answers(service, deadline.within(deadline.left() * SERVING_SHARE))
-        gone = dependencies.gone(service, deadline) if trouble else []
-        if trouble and not (waits and gone):
-            raise Failure(ocf.ERR_GENERIC, _explained(service, trouble, gone))
-        if trouble and not probe:
-            return _degraded(service, "; ".join(gone), "keeps its clients waiting:")
+        if trouble:
+            code = _unanswered(service, process, trouble, deadline, waits=waits)
+            return ocf.SUCCESS if probe else code
+        serving.at_ease(service)
     return ocf.SUCCESS if probe else _monitor_deeply(service, process, deadline)
+
+
+def _unanswered(service: Service, process: Process, trouble: str, deadline: Deadline, *, waits: bool) -> int:
+    """Return the code for a service that runs and does not answer where a restart would mend nothing, else fail."""
+    gone = dependencies.gone(service, deadline)
+    if waits and gone:
+        return _degraded(service, "; ".join(gone), "keeps its clients waiting:")
+    if waits and serving.at_work(service, process, deadline):
+        return _degraded(service, "it has more to do than it can", "keeps its clients waiting:")
+    raise Failure(ocf.ERR_GENERIC, _explained(service, trouble, gone))
 
 
 def _monitor_deeply(service: Service, process: Process, deadline: Deadline) -> int:
@@ -149,7 +161,7 @@ def start(service: Service) -> int:
 
         stopping.end_leftovers(service, identity, copies.leftovers, deadline)
     _refuse_second_copy(service)
-    return _watched(service, _launch(service, identity, deadline))
+    return _watched(service, _launch_again_and_again(service, identity, deadline))
 
 
 def _watched(service: Service, code: int) -> int:
@@ -182,6 +194,31 @@ def _refuse_second_copy(service: Service) -> None:
     names = [f"process {pid} ({' '.join(processes.command_line(pid))[:80]})" for pid in pids[:1]]
     who = names[0] if names else f"a process of another pid namespace (user {taken[0].uid})"
     raise Failure(ocf.ERR_GENERIC, f"{service.name} is not started: {host}:{port} is in use by {who}")
+
+
+class Ended(Failure):
+    """The service has ended during its start."""
+
+
+def _launch_again_and_again(service: Service, identity: Identity, deadline: Deadline) -> int:
+    """Launch the service, anew for a while if it ends because something that it depends on does not answer.
+
+    Some do: without Keystone, Nova's scheduler ends. A start that fails keeps a resource from its node for long, and
+    after the loss of all nodes everything starts at once. That it waits is limited, because Pacemaker decides nothing
+    else meanwhile.
+    """
+    until = deadline.within(WAITING)
+    gone: list[str] = []
+    while True:
+        try:
+            return _launch(service, identity, deadline)
+        except Ended as ended:
+            before, gone = gone, dependencies.gone(service, deadline.within(LONGEST_LOOK))
+            # What has just come back had not when the service looked for it.
+            if until.left() < BETWEEN or not (gone or before):
+                raise
+            say(f"{ended.reason}; launched again, as {'; '.join(gone or before)}")
+        until.sleep(BETWEEN)
 
 
 def _launch(service: Service, identity: Identity, deadline: Deadline) -> int:
@@ -218,7 +255,7 @@ def _successor(service: Service, identity: Identity, daemon: Daemon) -> Process:
     masters = processes.search(service, identity).masters if daemon.exit_code == 0 else []
     if not masters:
         processes.remove(service.pid_file)
-        raise Failure(ocf.ERR_GENERIC, f"{service.name} {daemon.epitaph()}")
+        raise Ended(ocf.ERR_GENERIC, f"{service.name} {daemon.epitaph()}")
     processes.record(service, masters[0])
     return masters[0]
 

@@ -293,6 +293,20 @@ def tree(pid: int) -> list[int]:
     return found
 
 
+def worked(pid: int) -> float:
+    """Return the seconds of processor time that a process and all below it have had."""
+    ticks = 0
+    for member in tree(pid):
+        try:
+            with open(f"/proc/{member}/stat", encoding="utf-8", errors="replace") as stream:
+                text = stream.read()
+        except OSError:
+            continue
+        fields = text[text.rindex(")") + 2 :].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 def sockets(pid: int) -> set[int]:
     """Return the inodes of the sockets that a process has open."""
     found: set[int] = set()

@@ -13,10 +13,18 @@ if TYPE_CHECKING:
     from .processes import Process
     from .service import Service
 
+UNCONNECTED, BUSY = "unconnected", "busy"
+"""The files of the resource that say since when it has been so."""
 SETTLE = 3.0
 """Seconds that a service without an address and without a broker has to live to count as started."""
 PATIENCE = 90.0
 """Seconds that a service may be without a connection to a broker that answers: it retries every 30 s at most."""
+
+BUSY_PATIENCE = 90.0
+"""Seconds that a service may keep its clients waiting while it is at work: then it works without an end."""
+LOOK, AT_WORK = 2.0, 0.05
+"""Seconds in which a service is watched, and of processor time in them that tell it from one that hangs. Where ten
+times as much wants to run as there are processors, one that has work to do still gets twice that."""
 
 
 def ready(service: Service, process: Process, age: float, deadline: Deadline) -> bool:
@@ -89,23 +97,46 @@ def lonely(service: Service, process: Process) -> list[int]:
 
 def unconnected(service: Service, process: Process) -> str:
     """Return the complaint that the service has been without a broker that answers for too long."""
-    mark = service.state_file("unconnected")
     without = lonely(service, process)
     if not without:
-        processes.remove(mark)
+        forget(service)
         return ""
-    try:
-        since = os.stat(mark).st_mtime
-    except OSError:
-        since = time.time()
-        if os.path.isdir(service.state_directory):
-            processes.write_private(mark, "", 0o600)
-    if time.time() - since < PATIENCE:
+    if _lasting(service, UNCONNECTED) < PATIENCE:
         return ""
     pids = ", ".join(map(str, without))
     return f"{service.name} (process {pids}) has had no connection to its message broker for {PATIENCE:.0f} s"
 
 
+def at_work(service: Service, process: Process, deadline: Deadline) -> bool:
+    """Return whether a service that keeps its clients waiting works, and not for too long: it has too much to do.
+
+    A restart would take from it what it has done, and give the machine more to do: after the loss of all nodes every
+    copy of everything starts at once.
+    """
+    before = processes.worked(process.pid)
+    deadline.sleep(LOOK)
+    if processes.worked(process.pid) - before < AT_WORK:
+        return False
+    return _lasting(service, BUSY) < BUSY_PATIENCE
+
+
+def at_ease(service: Service) -> None:
+    """Forget how long the service has kept its clients waiting."""
+    processes.remove(service.state_file(BUSY))
+
+
+def _lasting(service: Service, what: str) -> float:
+    """Return the seconds since something was first noticed; what has just been noticed is noted."""
+    mark = service.state_file(what)
+    try:
+        return time.time() - os.stat(mark).st_mtime
+    except OSError:
+        if os.path.isdir(service.state_directory):
+            processes.write_private(mark, "", 0o600)
+        return 0.0
+
+
 def forget(service: Service) -> None:
-    """Forget how long the service has been without its broker."""
-    processes.remove(service.state_file("unconnected"))
+    """Forget how long the service has been without its broker, and has kept its clients waiting."""
+    processes.remove(service.state_file(UNCONNECTED))
+    at_ease(service)
