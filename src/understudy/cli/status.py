@@ -126,13 +126,18 @@ def _resource(name: str, wanted: int, seen: Sequence[ResourceState]) -> dict[str
     return {"name": name, "state": state, "nodes": running, "wanted": wanted}
 
 
+def _verdict(document: dict[str, object]) -> str:
+    if not document["healthy"]:
+        return "[bold red]not as it should be[/bold red]"
+    if document["failures"]:
+        return "[yellow]everything runs, and something has failed before[/yellow]"
+    return "[green]all is well[/green]"
+
+
 def _print(document: dict[str, object]) -> None:
     quorum = "quorate" if document["quorate"] else "NOT QUORATE"
-    verdict = (
-        "[green]all is well[/green]" if document["healthy"] else "[bold red]not as it should be[/bold red]"
-    )
     out.print(
-        f"{document['cloud']} in {document['where']}: {verdict}; {quorum}, led by {document['coordinator']}."
+        f"{document['cloud']} in {document['where']}: {_verdict(document)}; {quorum}, led by {document['coordinator']}."
     )
     nodes = document["nodes"]
     resources = document["resources"]
@@ -158,7 +163,7 @@ def _print(document: dict[str, object]) -> None:
             f"\n{len(certificates)} certificates; {first['name']} is the first to expire, {first['until'][:10]}."
         )
     for key, title in (
-        ("failures", "Failed operations"),
+        ("failures", "Failed operations; 'crm_resource --cleanup' forgets them"),
         ("pending", "Differs from the spec; 'understudy plan' shows how"),
         ("foreign", "Not made by understudy, and left alone"),
     ):
