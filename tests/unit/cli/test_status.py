@@ -121,6 +121,13 @@ def test_nodes_that_were_not_reached_are_named(
     assert "findings" not in seen
 
 
+def test_what_runs_after_a_failure_is_told_apart_from_what_never_failed() -> None:
+    well = {"healthy": True, "failures": []}
+    assert "all is well" in status._verdict(well)
+    assert "something has failed before" in status._verdict(well | {"failures": ["keystone_monitor"]})
+    assert "not as it should be" in status._verdict({"healthy": False, "failures": ["keystone_monitor"]})
+
+
 def test_a_promoted_copy_is_one_that_serves() -> None:
     galera = Clone(
         id="mariadb-clone",
