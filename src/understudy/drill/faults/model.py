@@ -104,6 +104,8 @@ class Fault:
     reach: Reach = "anywhere"
     hold: float = 5.0
     fences: bool = False
+    may_fence: bool = False
+    """What is hit may be past stopping."""
     provides: str = ""
     """The fault is about the service with this role; empty: about the one that is asked for."""
     mended_by_hand: bool = False
@@ -113,8 +115,11 @@ class Fault:
 
     @property
     def settle(self) -> float:
-        """Return the seconds it may take: a node that was fenced boots, and starts all of its services at once."""
-        return 300.0 if self.fences else 120.0
+        """Return the seconds it may take: a node that was fenced boots, and starts all of its services at once.
+
+        What cannot be stopped gets its node fenced, after its stop has taken the time that it may take.
+        """
+        return 300.0 if self.fences or self.may_fence else 120.0
 
     def label(self, aim: Aim) -> str:
         """Return what a picture calls it."""

@@ -159,7 +159,7 @@ _hung: Steps = partial(_signal, name="STOP")
 
 _ALL = (
     Fault("process-killed", "process killed", RED, "service", _killed),
-    Fault("process-hung", "process hung", ORANGE, "service", _hung, hold=10),
+    Fault("process-hung", "process hung", ORANGE, "service", _hung, hold=10, may_fence=True),
     Fault(
         "start-refused",
         "service refuses to start",
