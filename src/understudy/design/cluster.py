@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from itertools import pairwise
 
-from understudy.design.context import Cloud, ServiceContext, service_resource
+from understudy.design.context import Cloud, ServiceContext, service_resource, storage_resource
 from understudy.design.items import Phase
 from understudy.design.networking import grouped, network_constraints
 from understudy.formats.cluster import (
@@ -61,11 +61,6 @@ STAGE_OF_LAYER = {
 def address_resource(name: str, side: str) -> str:
     """Return the id of the resource of one side of a virtual address."""
     return f"ip-{name}-{side}"
-
-
-def storage_resource(name: str) -> str:
-    """Return the id of the file system resource of a shared storage."""
-    return f"fs-{name}"
 
 
 def cluster_configuration(cloud: Cloud, digests: Mapping[str, str]) -> ClusterConfiguration:

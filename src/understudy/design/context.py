@@ -36,6 +36,11 @@ def service_resource(name: str, service: Service) -> str:
     return name if service.standby == "cold" else f"{name}-clone"
 
 
+def storage_resource(name: str) -> str:
+    """Return the id of the file system resource of a shared storage."""
+    return f"fs-{name}"
+
+
 def _in_url(address: str) -> str:
     return f"[{address}]" if ":" in address else address
 

@@ -3,8 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from understudy.catalog.model import SchemaStep
-from understudy.design.cluster import storage_resource
-from understudy.design.context import Cloud, ServiceContext
+from understudy.design.context import Cloud, ServiceContext, storage_resource
 from understudy.design.items import (
     Database,
     Endpoint,

@@ -7,7 +7,7 @@ that each of them can fail and start again while the traffic flows, and what the
 from collections.abc import Iterable, Iterator
 
 from understudy.catalog.model import ServiceEntry
-from understudy.design.context import Cloud, service_resource
+from understudy.design.context import Cloud, service_resource, storage_resource
 from understudy.formats.cluster import (
     INFINITY,
     Colocation,
@@ -104,13 +104,16 @@ def _elsewhere(cloud: Cloud) -> Iterator[Location]:
     """Prefer other nodes than the network nodes for what agents need to start.
 
     An agent that starts elsewhere asks the Networking API over the message broker for its routers: with the broker or
-    the database on the node that was lost, tenants would wait for their starts too.
+    the database on the node that was lost, tenants would wait for their starts too. Where one has its data on a shared
+    storage, it is the storage that prefers: it is placed first, and the rest follows it.
     """
     spec, names = cloud.spec, network_services(cloud)
     others = [node for node in spec.nodes if names and node not in cloud.nodes_of(names[0])]
     for need in ("database", "messaging"):
         name = cloud.provider(need)
-        if name is not None and spec.services[name].standby == "cold":
-            resource = service_resource(name, spec.services[name])
+        if name is not None and (service := spec.services[name]).standby == "cold":
+            resource = (
+                storage_resource(service.storage) if service.storage else service_resource(name, service)
+            )
             for node in others:
                 yield Location(id=f"prefer-{resource}-{node}", resource=resource, node=node, score=PREFERENCE)

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from understudy.catalog.presets import GroupRule, Kind
-from understudy.design.cluster import RELOAD, address_resource, storage_resource
-from understudy.design.context import Cloud, service_resource
+from understudy.design.cluster import RELOAD, address_resource
+from understudy.design.context import Cloud, service_resource, storage_resource
 from understudy.formats.cluster import (
     Clone,
     ClusterConfiguration,

@@ -137,7 +137,13 @@ class Drill:
             yield
 
     async def _baseline(self) -> None:
-        """Learn what is usual; who fails already is recorded, but not waited for later."""
+        """Learn what is usual; who fails already is recorded, but not waited for later.
+
+        Services that nobody has asked yet do with the first questions what they do once, and may refuse some meanwhile:
+        what they do later counts.
+        """
+        await asyncio.sleep(self.pace.baseline)
+        await self._calm()
         begin = time.monotonic_ns()
         await asyncio.sleep(self.pace.baseline)
         self._unfit = frozenset(client for client, moment in self._bad.items() if moment >= begin)

@@ -172,7 +172,10 @@ def test_what_the_stack_needs_to_start_prefers_other_nodes_than_the_network_node
         for one in design().cluster.constraints
         if isinstance(one, Location) and one.score == PREFERENCE
     }
-    assert preferred == {("mariadb", "controller-3", PREFERENCE), ("rabbitmq", "controller-3", PREFERENCE)}
+    assert preferred == {
+        ("fs-database", "controller-3", PREFERENCE),
+        ("fs-broker", "controller-3", PREFERENCE),
+    }
     everywhere = design((NODES, "  nodes: [controller-1, controller-2, controller-3]"))
     assert not [one for one in everywhere.cluster.constraints if one.id.startswith("prefer-")]
 
