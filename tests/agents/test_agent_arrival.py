@@ -12,6 +12,7 @@ from understudy.agents.understudy_agent.arrival import untranslated
 CORE = Path(__file__).parents[2] / "src" / "understudy" / "agents"
 SITE = """
 mount -t sysfs sysfs /sys
+mkdir -p /run/netns
 mount -t tmpfs tmpfs /run/netns
 ip netns add qrouter-1
 ip netns add other

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 SITE = """
 mount -t sysfs sysfs /sys
+mkdir -p /run/netns
 mount -t tmpfs tmpfs /run/netns
 ip link set lo up
 for name in qrouter-1 qdhcp-2 foreign; do
