@@ -306,11 +306,12 @@ def furnish(spec: Spec, tenant: Tenant, external: str, label: str, *, highly_ava
 
 
 def take_guides_way(site: Site) -> None:
-    """Stop ours and load the guides' text through the real crmsh."""
-    site.on(
-        MACHINE_NODE,
-        f"crm_resource --resource {DATAPLANE} --set-parameter target-role --meta --parameter-value Stopped",
-    )
+    """Stop ours, and what prepares agents to start, and load the guides' text through the real crmsh."""
+    for resource in (DATAPLANE, "neutron-prepared-clone"):
+        site.on(
+            MACHINE_NODE,
+            f"crm_resource --resource {resource} --set-parameter target-role --meta --parameter-value Stopped",
+        )
     wait_for(lambda: not site.where(DATAPLANE), PATIENCE)
     done = site.lab.run_in(
         MACHINE_NODE,
