@@ -5,6 +5,7 @@ that each of them can fail and start again while the traffic flows, and what the
 """
 
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 
 from understudy.catalog.model import ServiceEntry
 from understudy.design.context import Cloud, service_resource, storage_resource
@@ -91,6 +92,9 @@ def network_constraints(cloud: Cloud) -> Iterator[Constraint]:
     dataplane = cloud.provider("dataplane")
     if dataplane is None or is_grouped(cloud):
         return
+    agents = [name for name in names if name != dataplane]
+    if all(spec.services[name].standby == "cold" for name in agents):
+        yield from _one_by_one(cloud, agents)
     first = resources[dataplane]
     for name, resource in resources.items():
         if name != dataplane:
@@ -98,6 +102,17 @@ def network_constraints(cloud: Cloud) -> Iterator[Constraint]:
             yield Colocation(
                 id=f"colocation-{resource}-{first}", resource=resource, with_resource=first, score=INFINITY
             )
+
+
+def _one_by_one(cloud: Cloud, names: list[str]) -> Iterator[Order]:
+    """Have agents that come to a node at the same time start one after the other, routers first.
+
+    Each is faster alone, and tenants wait for the routers longest: these are made while the others start. The order is
+    optional, so that none waits for one that does not run, nor restarts with another.
+    """
+    routers = [name for name in names if cloud.entry(name).external_network]
+    for first, then in pairwise((*routers, *(name for name in names if name not in routers))):
+        yield Order(id=f"order-{first}-{then}", first=first, then=then, kind="Optional", symmetrical=False)
 
 
 def _elsewhere(cloud: Cloud) -> Iterator[Location]:

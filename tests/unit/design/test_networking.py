@@ -143,13 +143,21 @@ def test_agents_that_run_everywhere_go_by_their_nodes_name() -> None:
 def test_separate_agents_stand_on_the_data_plane_and_not_on_each_other() -> None:
     constraints = design().cluster.constraints
     agents = {"neutron-linuxbridge-agent", "neutron-l3-agent", "neutron-dhcp-agent", "neutron-metadata-agent"}
-    orders = {(one.first, one.then) for one in constraints if isinstance(one, Order) and one.then in agents}
+    ordered = [one for one in constraints if isinstance(one, Order) and one.then in agents]
+    orders = {(one.first, one.then) for one in ordered if one.kind == "Mandatory"}
+    turns = [(one.first, one.then) for one in ordered if one.kind == "Optional" and not one.symmetrical]
     together = {
         (one.resource, one.with_resource)
         for one in constraints
         if isinstance(one, Colocation) and one.resource in agents
     }
     assert orders == {("neutron-dataplane", agent) for agent in agents}
+    assert [first for first, _ in turns] == [
+        "neutron-l3-agent",
+        "neutron-linuxbridge-agent",
+        "neutron-dhcp-agent",
+    ]
+    assert turns[-1][1] == "neutron-metadata-agent"
     assert together == {(agent, "neutron-dataplane") for agent in agents}
     away = {one.resource for one in constraints if isinstance(one, Location) and one.node == "controller-3"}
     assert agents | {"neutron-dataplane"} <= away
