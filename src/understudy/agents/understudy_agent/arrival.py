@@ -13,7 +13,6 @@ Sources: RFC 5227, section 3; neutron/agent/l3/router_info.py (process); conntra
 
 from __future__ import annotations
 
-import ctypes
 import fcntl
 import os
 import re
@@ -23,6 +22,8 @@ import subprocess
 import time
 
 from .leftovers import NAMESPACES, NET, names
+from .namespace import addresses, inside
+from .roles import Roles
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,9 +37,7 @@ AGAIN = (*MOMENTS, 11.0, 14.0, 17.0, 20.0, 25.0, 30.0)
 """The same where another node may still answer."""
 MOST = 200
 """So many connections are forgotten one by one; with more, all are."""
-_NEW_NETWORK = 0x40000000
-_SIOCGIFCONF, _SIOCGIFHWADDR = 0x8912, 0x8927
-_ROOM, _ENTRY = 65536, 40
+_SIOCGIFHWADDR = 0x8927
 _TRANSLATES = re.compile(r"-j (?:SNAT|DNAT|MASQUERADE) ")
 _FLOW = re.compile(r"src=(\S+) dst=(\S+)")
 
@@ -58,6 +57,7 @@ class Arrival:
         self._prefixes, self._interfaces = tuple(namespaces), tuple(interfaces)
         self._translates = translates
         self._takeovers = takeovers
+        self._roles = Roles(takeovers) if takeovers else None
         self._states: dict[str, int] = {}
         self._taken: dict[str, float] = {}
         self._until = time.monotonic() + FRESH
@@ -71,19 +71,17 @@ class Arrival:
 
     def step(self) -> None:
         """Look once, and tell what is due."""
+        if self._roles:
+            self._roles.step()
         taken = self._taken_over()
         looked_at = names(NAMESPACES, self._prefixes) if time.monotonic() < self._until else taken
         if not looked_at:
             return
-        home = os.open("/proc/self/ns/net", os.O_RDONLY)
-        try:
-            wired = _wired()
-            for namespace in looked_at:
-                if _enter(f"{NAMESPACES}/{namespace}"):
+        wired = _wired()
+        for namespace in looked_at:
+            with inside(f"{NAMESPACES}/{namespace}") as there:
+                if there:
                     self._inside(namespace, wired)
-        finally:
-            _libc().setns(home, _NEW_NETWORK)
-            os.close(home)
 
     def _taken_over(self) -> list[str]:
         """Return the namespaces of the virtual routers that a node has taken over or given up a moment ago."""
@@ -105,7 +103,7 @@ class Arrival:
         now = time.monotonic()
         moments = AGAIN if namespace in self._taken else MOMENTS
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
-            for interface, address in _addresses(asked):
+            for interface, address in addresses():
                 if not interface.startswith(self._interfaces) or address.startswith("169.254."):
                     continue
                 key = ((namespace, interface, address), wired.get(interface.partition("-")[2], ""))
@@ -139,21 +137,6 @@ def untranslated(listed: str) -> Iterator[tuple[str, str]]:
             yield flows[0]
 
 
-def _libc() -> ctypes.CDLL:
-    return ctypes.CDLL(None, use_errno=True)
-
-
-def _enter(path: str) -> bool:
-    try:
-        descriptor = os.open(path, os.O_RDONLY)
-    except OSError:
-        return False  # it was taken away just now
-    try:
-        return bool(_libc().setns(descriptor, _NEW_NETWORK) == 0)
-    finally:
-        os.close(descriptor)
-
-
 def _wired() -> dict[str, str]:
     """Return by the id in a tap's name what else is in its bridge, as long as frames go through.
 
@@ -169,19 +152,6 @@ def _wired() -> dict[str, str]:
             continue
         wired[tap[3:]] = " ".join(sorted(port for port in ports if not port.startswith("tap")))
     return wired
-
-
-def _addresses(asked: socket.socket) -> list[tuple[str, str]]:
-    """Return interfaces and IPv4 addresses of the namespace, each address once; see netdevice(7)."""
-    room = bytearray(_ROOM)
-    place = (ctypes.c_char * _ROOM).from_buffer(room)
-    request = struct.pack("iP", _ROOM, ctypes.addressof(place))
-    (length,) = struct.unpack_from("i", fcntl.ioctl(asked, _SIOCGIFCONF, request))
-    found = []
-    for at in range(0, length, _ENTRY):
-        label = bytes(room[at : at + 16]).partition(b"\0")[0].decode("ascii", "replace")
-        found.append((label.partition(":")[0], socket.inet_ntoa(bytes(room[at + 20 : at + 24]))))
-    return found
 
 
 def _announce(asked: socket.socket, interface: str, address: str) -> None:
