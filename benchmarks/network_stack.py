@@ -101,9 +101,19 @@ class Site:
         return self.on(node, f"cat /run/resource-agents/*{agent}*.pid 2>/dev/null | head -1").strip()
 
     def healthy(self) -> bool:
-        """Return whether every node is a member and the tenant has all it wants."""
+        """Return whether every node is a member, could take over, and the tenant has all it wants."""
         members = self.on(MACHINE_NODE, "crm_node --partition").split()
-        return set(self.spec.nodes) <= set(members) and all(self.tenant.view().values())
+        ready = self.shape is not VRRP or all(self._stands_by(node) for node in self.network_nodes())
+        return set(self.spec.nodes) <= set(members) and ready and all(self.tenant.view().values())
+
+    def _stands_by(self, node: str) -> bool:
+        """Return whether a node has the virtual router, active or not, and has had it for a while."""
+        router = self.tenant.ids["router"]
+        with suppress(LabError):  # a node that is off
+            own = f"$(pgrep -o -f '^keepalived .*{router}')"
+            seconds = self.on(node, f"ps -o etimes= -p {own} 2>/dev/null").strip()
+            return seconds.isdigit() and int(seconds) >= AFTER
+        return False
 
 
 def kill(agent: str) -> Callable[[Site], object]:
