@@ -16,13 +16,14 @@ DEAD_STATES = "ZXx"
 class Process:
     """A process as it was when it was looked at; pid and start time together name it until the next boot."""
 
-    __slots__ = ("group", "name", "parent", "pid", "session", "start", "state")
+    __slots__ = ("group", "name", "parent", "pid", "session", "start", "state", "ticks")
 
     def __init__(self, pid: int, name: str, fields: list[str]) -> None:
         self.pid = pid
         self.name = name
         self.state = fields[0]
         self.parent, self.group, self.session = int(fields[1]), int(fields[2]), int(fields[3])
+        self.ticks = int(fields[11]) + int(fields[12])
         self.start = int(fields[19])
 
     def alive(self) -> bool:
@@ -295,16 +296,8 @@ def tree(pid: int) -> list[int]:
 
 def worked(pid: int) -> float:
     """Return the seconds of processor time that a process and all below it have had."""
-    ticks = 0
-    for member in tree(pid):
-        try:
-            with open(f"/proc/{member}/stat", encoding="utf-8", errors="replace") as stream:
-                text = stream.read()
-        except OSError:
-            continue
-        fields = text[text.rindex(")") + 2 :].split()
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
+    found = (look(member) for member in tree(pid))
+    return sum(process.ticks for process in found if process) / os.sysconf("SC_CLK_TCK")
 
 
 def sockets(pid: int) -> set[int]:
