@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pytest
+from tests.agents.conftest import apart
 
 from understudy.agents.understudy_agent.arrival import untranslated
 
 CORE = Path(__file__).parents[2] / "src" / "understudy" / "agents"
 SITE = """
 mount -t sysfs sysfs /sys
-mkdir -p /run/netns
-mount -t tmpfs tmpfs /run/netns
 ip netns add qrouter-1
 ip netns add other
 ip link add tapaaa-1 type veth peer name qr-aaa-1 netns qrouter-1
@@ -80,11 +78,7 @@ print("lasts:", arrival.lasts())
 
 @pytest.mark.root
 def test_addresses_are_announced_when_their_interface_is_wired() -> None:
-    script = f"{SITE}\nexec python3 -IS -c \"$0\" '{CORE}'\n"
-    argv = ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
-    done = subprocess.run(
-        [*argv, "sh", "-ec", script, PROGRAM], capture_output=True, text=True, timeout=60, check=False
-    )
+    done = apart(f"set -e\n{SITE}\nexec python3 -IS -c \"$0\" '{CORE}'\n", PROGRAM)
     assert done.returncode == 0, done.stderr
     assert dict(line.split(": ", 1) for line in done.stdout.splitlines()) == {
         "before it is wired": "[]",

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.agents.conftest import TIMEOUT
+from tests.agents.conftest import TIMEOUT, apart
 
 from understudy.agents.understudy_agent.leftovers import without_chains
 
@@ -15,8 +14,6 @@ if TYPE_CHECKING:
 
 SITE = """
 mount -t sysfs sysfs /sys
-mkdir -p /run/netns
-mount -t tmpfs tmpfs /run/netns
 ip link set lo up
 for name in qrouter-1 qdhcp-2 foreign; do
     ip netns add $name
@@ -54,20 +51,7 @@ def report(root: Path, folder: Path, commands: str) -> dict[str, str]:
     """Set the site up, run agents' actions in it, and return what is there afterwards, with each action's exit code."""
     exports = f"export OCF_ROOT={root} HA_RSCTMP={folder} OCF_RESKEY_CRM_meta_timeout={TIMEOUT * 1000}\n"
     agent = f'agent() {{ {root}/resource.d/openstack/$1 $2 >/dev/null; echo "$1-$2: $?"; }}\n'
-    script = SITE + exports + agent + commands + REPORT
-    command = [
-        "unshare",
-        "--mount",
-        "--net",
-        "--pid",
-        "--fork",
-        "--kill-child",
-        "--mount-proc",
-        "sh",
-        "-c",
-        script,
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = apart(SITE + exports + agent + commands + REPORT)
     assert "beside lives" in done.stdout, done.stdout + done.stderr
     return dict(line.split(": ", 1) for line in done.stdout.splitlines() if ": " in line)
 

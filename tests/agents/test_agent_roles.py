@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pytest
+from tests.agents.conftest import apart
 
 CORE = Path(__file__).parents[2] / "src" / "understudy" / "agents"
 SITE = """
-mkdir -p /run/netns
-mount -t tmpfs tmpfs /run/netns
 for router in active standby; do
     ip netns add qrouter-$router
     ip -n qrouter-$router link add ha-1 type veth peer name ha-2
@@ -63,11 +61,7 @@ for process in listening.values():
 
 @pytest.mark.root
 def test_what_says_for_long_what_is_not_so_is_ended() -> None:
-    script = f"{SITE}\nexec python3 -IS -c \"$0\" '{CORE}'\n"
-    argv = ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
-    done = subprocess.run(
-        [*argv, "sh", "-ec", script, PROGRAM], capture_output=True, text=True, timeout=60, check=False
-    )
+    done = apart(f"set -e\n{SITE}\nexec python3 -IS -c \"$0\" '{CORE}'\n", PROGRAM)
     assert done.returncode == 0, done.stderr
     assert dict(line.split(": ", 1) for line in done.stdout.splitlines()) == {
         "all as it is": "['active', 'standby', 'gone'] ['active', 'standby', 'gone']",
