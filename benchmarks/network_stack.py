@@ -236,6 +236,9 @@ def strike(site: Site, name: str, fault: Callable[[Site], object]) -> dict[str, 
     seen = {
         "interrupted_out_seconds": pings.interruption("out"),
         "interrupted_in_seconds": pings.interruption("in"),
+        "first_new_flow_out_seconds": (
+            round(back["out"] - pings.longest_pause("out")[0], 1) if "out" in back else None
+        ),
         "renewals": len(renewals),
         "renewals_not_answered": renewals.count(False),
         "came_back": sorted(back),

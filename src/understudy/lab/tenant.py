@@ -213,9 +213,11 @@ class Pings:
     def __init__(self, running: list[subprocess.Popen[str]]) -> None:
         self._running = running
         self.answers: dict[str, list[float]] = {}
+        self.begun = self.ended = time.time()
 
     def end(self) -> None:
         """End both and read what they saw."""
+        self.ended = time.time()
         for name, process in zip(("out", "in"), self._running, strict=True):
             process.kill()
             try:
@@ -225,11 +227,20 @@ class Pings:
                 text, _ = process.communicate()
             self.answers[name] = [float(one) for one in text.split()]
 
-    def interruption(self, direction: str, since: float = 0.0) -> float:
-        """Return the longest time without an answer, in seconds, of those that ended after a moment."""
-        moments = self.answers[direction]
-        gaps = [(after - before) for before, after in itertools.pairwise(moments) if after >= since]
-        return round(max(0.0, max(gaps, default=0.0) - PING_INTERVAL), 2)
+    def longest_pause(self, direction: str) -> tuple[float, float]:
+        """Return the moment of the answer that was followed by none for longest, and for how many seconds.
+
+        One that lasted until the pings ended counts with what was seen of it, and where nothing was ever answered,
+        all of the time.
+        """
+        moments = [*(self.answers[direction] or [self.begun]), self.ended]
+        pauses = [(after - before, before) for before, after in itertools.pairwise(moments)]
+        longest, since = max(pauses, default=(0.0, self.ended))
+        return since, round(max(0.0, longest - PING_INTERVAL), 2)
+
+    def interruption(self, direction: str) -> float:
+        """Return the longest time without an answer, in seconds."""
+        return self.longest_pause(direction)[1]
 
 
 def wait_for(what: Callable[[], _Result], seconds: float, pause: float = 0.5) -> _Result:

@@ -18,7 +18,6 @@ from pathlib import Path
 
 MAGIC = b"\x63\x82\x53\x63"
 DISCOVER, OFFER, REQUEST, ACK = 1, 2, 3, 5
-ECHO_IDENTIFIER = 0x7575
 TRIES, WAIT = 4, 2.0
 METADATA_SECONDS = 5
 METADATA = "http://169.254.169.254/latest/meta-data/instance-id"
@@ -71,37 +70,41 @@ def renew(interface: str) -> str:
 
 
 def ping(address: str) -> str:
-    """Ask once for an echo and return how long it took."""
+    """Ask once for an echo, with a number that no router on the way has seen, and return how long it took."""
+    flow = random.getrandbits(16)
     with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as link:
         begun = time.monotonic()
-        _ask_echo(link, address, 1)
-        if not _echoes(link, address, begun + 1.0):
+        _ask_echo(link, address, flow, 1)
+        if not _echoes(link, address, flow, begun + 1.0):
             raise OSError(f"{address} does not answer")
         return f"{time.monotonic() - begun:.4f}"
 
 
 def pings(address: str, interval: float) -> None:
-    """Ask for ever, and print the moment of each answer."""
+    """Ask for ever, as one flow that never pauses, and print the moment of each answer."""
+    flow = random.getrandbits(16)
     with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as link:
         for number in range(1, 1 << 30):
             until = time.monotonic() + interval
-            _ask_echo(link, address, number & 0xFFFF)
-            for moment in _echoes(link, address, until, everything=True):
+            _ask_echo(link, address, flow, number & 0xFFFF)
+            for moment in _echoes(link, address, flow, until, everything=True):
                 sys.stdout.write(f"{moment:.3f}\n")
                 sys.stdout.flush()
 
 
-def _ask_echo(link: socket.socket, address: str, number: int) -> None:
-    head = struct.pack("!BBHHH", 8, 0, 0, ECHO_IDENTIFIER, number)
+def _ask_echo(link: socket.socket, address: str, flow: int, number: int) -> None:
+    head = struct.pack("!BBHHH", 8, 0, 0, flow, number)
     total = sum(struct.unpack("!4H", head))
     total = (total & 0xFFFF) + (total >> 16)
     try:
-        link.sendto(struct.pack("!BBHHH", 8, 0, ~total & 0xFFFF, ECHO_IDENTIFIER, number), (address, 0))
+        link.sendto(struct.pack("!BBHHH", 8, 0, ~total & 0xFFFF, flow, number), (address, 0))
     except OSError:
         return  # no route for the moment is no answer
 
 
-def _echoes(link: socket.socket, address: str, until: float, *, everything: bool = False) -> list[float]:
+def _echoes(
+    link: socket.socket, address: str, flow: int, until: float, *, everything: bool = False
+) -> list[float]:
     """Return the moments of the answers from an address until a moment of the monotonic clock."""
     moments: list[float] = []
     while (left := until - time.monotonic()) > 0:
@@ -110,7 +113,7 @@ def _echoes(link: socket.socket, address: str, until: float, *, everything: bool
             data, sender = link.recvfrom(2048)
         except OSError:
             continue
-        if sender[0] == address and data[20] == 0 and data[24:26] == ECHO_IDENTIFIER.to_bytes(2, "big"):
+        if sender[0] == address and data[20] == 0 and data[24:26] == flow.to_bytes(2, "big"):
             moments.append(time.time())
             if not everything:
                 break
