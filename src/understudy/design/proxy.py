@@ -49,6 +49,23 @@ def fronts(cloud: "Cloud") -> tuple[Front, ...]:
                 }
                 if cloud.spec.tls
                 else {},
+                at_once=_at_once(cloud, name) if balanced else None,
             )
         )
     return tuple(found)
+
+
+def _at_once(cloud: "Cloud", name: str) -> int | None:
+    """Return how many requests a copy is given at a time, None for any number.
+
+    One fewer than uWSGI has threads for: a copy that has all it can do still answers whether it is healthy. One that
+    waits for a free thread would be taken for dead, its requests would go to the others, and these would be next.
+    """
+    workers = cloud.spec.services[name].workers
+    if workers is None:
+        return None
+    for file in cloud.select(cloud.entry(name).files):
+        for option in cloud.select(file.options):
+            if (option.group, option.name) == ("uwsgi", "threads") and option.value is not None:
+                return workers * int(option.value) - 1
+    return None

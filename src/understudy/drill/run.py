@@ -44,6 +44,8 @@ class Pace:
     patience: float = 90.0
     """The longest that a fault stands while clients fail."""
     poll: float = 0.25
+    probe: float = 60.0
+    """The longest that the cluster may take to probe what it has just forgotten."""
 
 
 @dataclass(frozen=True)
@@ -233,6 +235,7 @@ class Drill:
         if view is not None:
             self._look(view)
         await self._forget_failures()
+        await self._idle()
         await self._calm()
         if problems:
             raise FindingsError(
@@ -260,6 +263,14 @@ class Drill:
                 done = await host.run(["crm_resource", "--cleanup"], timeout=60)
                 if done.exit_status == 0:
                     return
+
+    async def _idle(self) -> None:
+        """Wait until the cluster has probed what it forgot: a node lost meanwhile is taken over only after that."""
+        limit = self.pace.probe
+        for host in (await self.nodes.reachable()).values():
+            with suppress(FindingsError):
+                await host.run(["crm_resource", "--wait", f"--timeout={limit:.0f}"], timeout=limit + 10)
+                return
 
     async def _bring_home(self, marks: Mapping[str, LogMarks]) -> None:
         """Record the cluster's log and what is left on the nodes, whatever happened."""

@@ -26,6 +26,8 @@ defaults
     option redispatch 1
     retries 3
     retry-on conn-failure empty-response response-timeout
+    # What waits for a copy that has enough to do is dropped when its client has given up.
+    option abortonclose
     timeout connect 1s
     timeout client 60s
     timeout server 60s
@@ -54,7 +56,8 @@ class Front:
     """One service: where clients reach it, and its copies.
 
     A copy is healthy that answers a request for ``check_path`` with one of the statuses of ``accept``; without a path
-    it is taken to be. An address with a certificate, the path of a file that holds its key too, speaks TLS only.
+    it is taken to be. An address with a certificate, the path of a file that holds its key too, speaks TLS only. A copy
+    is given ``at_once`` requests at a time; others wait here.
     """
 
     name: str
@@ -64,6 +67,7 @@ class Front:
     check_path: str = "/"
     accept: tuple[int, ...] = (200,)
     certificates: Mapping[str, str] = field(default_factory=dict)
+    at_once: int | None = None
 
 
 def render(fronts: Sequence[Front]) -> str:
@@ -101,7 +105,8 @@ def _listen(front: Front) -> Iterator[str]:
         yield f"    http-check expect status {','.join(str(status) for status in front.accept)}"
     for server in front.servers:
         check = " check" if front.check_path else ""
-        yield f"    server {server.name} {_spot(server.host, server.port)}{check}"
+        limit = f" maxconn {front.at_once}" if front.at_once else ""
+        yield f"    server {server.name} {_spot(server.host, server.port)}{check}{limit}"
 
 
 def _spot(host: str, port: int) -> str:

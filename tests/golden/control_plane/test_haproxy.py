@@ -122,6 +122,20 @@ def test_clients_find_services_on_their_usual_ports(design: Design) -> None:
     assert cloud.url("keystone") == "http://192.168.42.103:5000"
 
 
+@pytest.mark.parametrize(("workers", "expected"), [(None, None), (1, 3), (2, 7)])
+def test_a_copy_is_sent_one_request_fewer_than_it_has_threads(
+    workers: int | None, expected: int | None
+) -> None:
+    spec = balanced()
+    changed = {name: spec.services[name].model_copy(update={"workers": workers}) for name in APIS}
+    spec = spec.model_copy(update={"services": {**spec.services, **changed}})
+    found = {
+        one.name: one.at_once for one in fronts(Cloud(spec, load_catalog(), release_named("zed"), Secret))
+    }
+    # In this release those two run under uWSGI, and the others as programs that take any number of requests.
+    assert found == {**dict.fromkeys(APIS), "keystone": expected, "placement": expected}
+
+
 def test_an_address_of_version_6_is_in_brackets() -> None:
     text = render([Front("image", ("2001:db8::1",), 9292, (Server("one", "2001:db8::2", 19292),))])
     assert "bind [2001:db8::1]:9292\n" in text
