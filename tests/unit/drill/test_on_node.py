@@ -134,6 +134,37 @@ def test_steps_are_taken_back_last_first_and_what_fails_stays_noted(tmp_path: Pa
     assert log.read_text().split() == ["a", "b", "-a", "-b"]
 
 
+def test_what_the_cluster_was_told_is_taken_back_although_a_reboot_has_forgotten_the_note(
+    tmp_path: Path, folder: Path
+) -> None:
+    log, gate = tmp_path / "log", tmp_path / "gate"
+    undo = ["sh", "-c", f"test -e {gate} && echo undone >> {log}"]
+    on_node.inject(order({"do": "command", "argv": ["true"], "undo": undo}))
+    for note in folder.iterdir():
+        note.unlink()
+    folder.rmdir()
+    assert len(on_node.heal({**order(), "commands": [undo]})) == 1  # the cluster does not run yet
+    gate.touch()
+    assert on_node.heal({**order(), "commands": [undo]}) == []
+    assert log.read_text().split() == ["undone"]
+
+
+def test_a_resource_that_is_still_pinned_to_a_node_is_left_behind(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del folder
+    asked = tmp_path / "cibadmin"
+    asked.write_text(
+        """#!/bin/sh\necho '<rsc_location id="cli-prefer-ip-api-public" rsc="ip-api-public"/>'\n"""
+    )
+    asked.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    found = list(on_node.pinned(["ip-api", "ip-api-public"]))
+    assert found == ["constraint cli-prefer-ip-api-public: crm_resource --resource ip-api-public --clear"]
+    asked.write_text("#!/bin/sh\nexit 102\n")
+    assert list(on_node.pinned(["ip-api-public"])) == []
+
+
 def test_node_mends_itself_when_its_time_is_over(tmp_path: Path, folder: Path) -> None:
     path = tmp_path / "service.conf"
     path.write_text("good")

@@ -3,7 +3,8 @@
 Standard input is one JSON object: ``do`` is ``inject``, ``heal`` or ``left``; ``id`` names the fault; ``steps`` is
 what to break, ``timer`` the seconds after which the node mends itself if nobody has. What is to be undone is noted
 before anything is done, below /run: a reboot forgets it with what it mended, but for files set aside, which are found
-again by ``paths``. To mend twice does nothing the second time.
+again by ``paths``, and for what the whole cluster was told, which is taken back by ``commands``. To mend twice does
+nothing the second time. ``moved`` names the resources that a fault may have pinned to a node.
 """
 
 import contextlib
@@ -270,7 +271,7 @@ def heal(order: Step) -> list[str]:
     try:
         entries = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
-        return []
+        entries = [{"undo": "command", "argv": argv} for argv in order.get("commands", [])]
     problems: list[str] = []
     kept: list[Step] = []
     for entry in reversed(entries):
@@ -280,6 +281,7 @@ def heal(order: Step) -> list[str]:
             problems.append(str(error))
             kept.insert(0, entry)
     if kept:
+        FOLDER.mkdir(mode=0o700, exist_ok=True)
         path.write_text(json.dumps(kept), "utf-8")
     else:
         path.unlink(missing_ok=True)
@@ -305,6 +307,19 @@ def set_timer(order: Step) -> None:
         os._exit(0)
 
 
+def pinned(resources: list[str]) -> Iterator[str]:
+    """Yield the constraints by which a command has moved one of these resources; none where no cluster runs."""
+    if not resources:
+        return
+    try:
+        text = run(["cibadmin", "--query", "--scope", "constraints"])
+    except (OSError, subprocess.SubprocessError):
+        return
+    for resource in resources:
+        if f'id="cli-prefer-{resource}"' in text:
+            yield f"constraint cli-prefer-{resource}: crm_resource --resource {resource} --clear"
+
+
 def left(order: Step) -> list[str]:
     """Return what drills have left on this node."""
     found = [str(path) for path in FOLDER.glob("*.json")] if FOLDER.exists() else []
@@ -312,6 +327,7 @@ def left(order: Step) -> list[str]:
         found += [line.strip() for line in run(["nft", "list", "tables"]).splitlines() if TABLE in line]
     for path in order.get("paths", []):
         found += [each for each in (path + ASIDE, f"{path}/{FILL}") if pathlib.Path(each).exists()]
+    found += pinned(order.get("moved", []))
     for pid in processes():
         with contextlib.suppress(OSError):
             state = pathlib.Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()[0]

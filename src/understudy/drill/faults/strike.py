@@ -1,7 +1,8 @@
 """Injecting and healing (the rim). A fault is healed on every way out; what cannot be healed is said.
 
 Three things heal: the end of ``striking``, however it comes; the node's own timer, when this machine or its connection
-is gone; and a reboot, for what is below /run or in memory.
+is gone; and a reboot, for what is below /run or in memory. What the whole cluster was told outlives a reboot of the
+node that told it, and is taken back by that node once it is a member again.
 """
 
 import asyncio
@@ -128,7 +129,12 @@ async def heal(site: Site, injected: Injected) -> None:
 
 async def _heal_on(site: Site, injected: Injected, node: str) -> str:
     """Return why a node is not healed; empty when it is. A node that is away is waited for: it may be rebooting."""
-    order = {"do": "heal", "id": injected.id, "paths": list(site.facts.paths())}
+    commands = [
+        step.step["undo"]
+        for step in reversed(injected.steps)
+        if isinstance(step, NodeStep) and step.node == node and step.step["do"] == "command"
+    ]
+    order = {"do": "heal", "id": injected.id, "paths": list(site.facts.paths()), "commands": commands}
     problem = "no time"
     try:
         async with asyncio.timeout(HEAL_SECONDS):
@@ -146,7 +152,8 @@ async def _heal_on(site: Site, injected: Injected, node: str) -> str:
 
 async def left_behind(site: Site, nodes: Sequence[str]) -> dict[str, list[str]]:
     """Return by node what drills have left there. Raises FindingsError for a node that cannot be asked."""
-    order = {"do": "left", "paths": list(site.facts.paths())}
+    moved = sorted({service.moves for service in site.facts.services.values()})
+    order = {"do": "left", "paths": list(site.facts.paths()), "moved": moved}
 
     async def of(node: str) -> list[str]:
         answer = await ask_node(await site.host(node), order)
