@@ -188,7 +188,8 @@ def _filesystems(cloud: Cloud) -> Iterator[Primitive]:
             operations=(
                 Operation(name="start", timeout=60),
                 Operation(name="stop", timeout=60),
-                Operation(name="monitor", interval=20, timeout=40),
+                # Only a write and a read tell a mount whose storage is gone from one that works.
+                Operation(name="monitor", interval=20, timeout=40, check_level=20),
             ),
         )
 

@@ -58,8 +58,9 @@ def fronts(cloud: "Cloud") -> tuple[Front, ...]:
 def _at_once(cloud: "Cloud", name: str) -> int | None:
     """Return how many requests a copy is given at a time, None for any number.
 
-    One fewer than uWSGI has threads for: a copy that has all it can do still answers whether it is healthy. One that
-    waits for a free thread would be taken for dead, its requests would go to the others, and these would be next.
+    Half as many as uWSGI has threads for. The threads of a worker share one interpreter: more at once only make each
+    slower, and the check whether the copy is healthy with them. One that answers too late is taken for dead, what it
+    worked on goes to the others, and these are next.
     """
     workers = cloud.spec.services[name].workers
     if workers is None:
@@ -67,5 +68,5 @@ def _at_once(cloud: "Cloud", name: str) -> int | None:
     for file in cloud.select(cloud.entry(name).files):
         for option in cloud.select(file.options):
             if (option.group, option.name) == ("uwsgi", "threads") and option.value is not None:
-                return workers * int(option.value) - 1
+                return workers * max(1, int(option.value) // 2)
     return None

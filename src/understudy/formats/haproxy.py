@@ -32,11 +32,11 @@ defaults
     timeout client 60s
     timeout server 60s
     timeout queue 30s
-    timeout check 1s
+    timeout check 1500ms
     timeout http-request 10s
     # Consoles of servers are open for long without a word.
     timeout tunnel 1h
-    # A copy that hangs is left within 3.5 s, one that refuses connections at its next check.
+    # A copy that hangs is left within 4.5 s, one that refuses connections at its next check.
     default-server inter 1s fastinter 500ms downinter 1s fall 2 rise 2 on-marked-down shutdown-sessions
     default-server observe layer4 error-limit 3 on-error sudden-death
 """

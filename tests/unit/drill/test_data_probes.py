@@ -6,6 +6,7 @@ import socket
 import struct
 from collections.abc import Awaitable, Callable
 from hashlib import sha1
+from unittest.mock import AsyncMock
 
 import pytest
 
@@ -13,6 +14,7 @@ from understudy.drill.clients import tenant_clients
 from understudy.drill.probes import broker, tenant
 from understudy.drill.probes.base import NotServedError, ProbeSettings
 from understudy.drill.probes.http import Answer, Request
+from understudy.drill.probes.identity import WithToken
 from understudy.drill.probes.registry import PROBES
 from understudy.drill.probes.volume import VolumeWritten
 
@@ -189,6 +191,16 @@ async def test_volumes_stay_below_the_quota_and_each_is_found_again() -> None:
     lost = await probe.collect() or ()
     assert {name for name in written if name not in lost} == set(), "what was seen and deleted is not lost"
     await probe.tidy()
+
+
+async def test_volumes_that_a_drill_cut_short_has_left_are_deleted_and_nobody_elses(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(WithToken, "prepare", AsyncMock())
+    probe = Volumes()
+    probe.there = {name: name for name in ("understudy-drill-0a1b2c3d-7", "database")}
+    await probe.prepare()
+    assert list(probe.there) == ["database"]
 
 
 async def test_volume_that_is_gone_before_it_was_looked_for_is_missed() -> None:

@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+MADE_BY = "understudy-drill-"
+"""How the names of all begin that clients of drills make in a cloud."""
+
 
 @dataclass(frozen=True)
 class ProbeSettings:

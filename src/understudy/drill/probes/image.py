@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
 
-from understudy.drill.probes.base import NotServedError, ProbeSettings
+from understudy.drill.probes.base import MADE_BY, NotServedError, ProbeSettings
 from understudy.drill.probes.http import Answer, Request, check_status
 from understudy.drill.probes.identity import WithToken
 
@@ -25,7 +25,12 @@ class ImageWritten(WithToken):
 
     def __init__(self, settings: ProbeSettings) -> None:
         super().__init__(settings)
-        self._mark = f"understudy-drill-{secrets.token_hex(4)}"
+        self._mark = f"{MADE_BY}{secrets.token_hex(4)}"
+
+    async def prepare(self) -> None:
+        """Delete what drills that were cut short have left."""
+        await super().prepare()
+        await self._delete_all(MADE_BY)
 
     async def operate(self, number: int) -> str:
         """Write one image and return its name."""
@@ -44,7 +49,7 @@ class ImageWritten(WithToken):
 
     async def collect(self) -> list[str] | None:
         """Return the names of this client's images whose data is there and right."""
-        there = await self._all()
+        there = await self._all(self._mark)
         whole = await _a_few_at_once(self._is_whole, there.items())
         return [name for name, is_whole in zip(there, whole, strict=True) if is_whole]
 
@@ -53,21 +58,24 @@ class ImageWritten(WithToken):
         answer = await self.call(Request("GET", f"/v2/images/{identity}/file", self.headers()))
         return answer.status == 200 and answer.body == name.encode()
 
-    async def _all(self) -> dict[str, str]:
+    async def _all(self, mark: str) -> dict[str, str]:
         found: dict[str, str] = {}
         path = f"/v2/images?limit={PAGE}"
         while path:
             answer = await self.call(Request("GET", path, self.headers()))
             check_status(answer, self.settings)
             page = answer.json()
-            images = [image for image in page["images"] if str(image.get("name", "")).startswith(self._mark)]
+            images = [image for image in page["images"] if str(image.get("name", "")).startswith(mark)]
             found |= {image["name"]: image["id"] for image in images}
             path = page.get("next", "")
         return found
 
     async def tidy(self) -> None:
         """Delete what was written, acknowledged or not."""
-        for answer in await _a_few_at_once(self._delete, (await self._all()).values()):
+        await self._delete_all(self._mark)
+
+    async def _delete_all(self, mark: str) -> None:
+        for answer in await _a_few_at_once(self._delete, (await self._all(mark)).values()):
             if answer.status not in {204, 404}:
                 raise NotServedError(f"HTTP {answer.status}")
 

@@ -4,7 +4,7 @@ import json
 import secrets
 from typing import ClassVar
 
-from understudy.drill.probes.base import NotServedError, ProbeSettings
+from understudy.drill.probes.base import MADE_BY, NotServedError, ProbeSettings
 from understudy.drill.probes.http import Answer, Request, check_status
 from understudy.drill.probes.identity import WithToken
 
@@ -25,12 +25,17 @@ class VolumeWritten(WithToken):
 
     def __init__(self, settings: ProbeSettings) -> None:
         super().__init__(settings)
-        self._mark = f"understudy-drill-{secrets.token_hex(4)}"
+        self._mark = f"{MADE_BY}{secrets.token_hex(4)}"
         self._seen: set[str] = set()
+
+    async def prepare(self) -> None:
+        """Delete what drills that were cut short have left: it counts against the quota."""
+        await super().prepare()
+        await self._delete_all(MADE_BY)
 
     async def operate(self, number: int) -> str:
         """Order one volume and return its name; empty when there are enough."""
-        there = await self._all()
+        there = await self._all(self._mark)
         for name, identity in sorted(there.items(), key=_age)[: max(0, len(there) - KEPT + 1)]:
             await self._delete(identity)
             self._seen.add(name)
@@ -46,17 +51,20 @@ class VolumeWritten(WithToken):
 
     async def collect(self) -> list[str] | None:
         """Return the names of this client's volumes, and of those that were there before they were deleted."""
-        return [*self._seen, *await self._all()]
+        return [*self._seen, *await self._all(self._mark)]
 
-    async def _all(self) -> dict[str, str]:
+    async def _all(self, mark: str) -> dict[str, str]:
         answer = await self.call(Request("GET", f"/v3/volumes?limit={PAGE}", self.headers()))
         check_status(answer, self.settings)
-        volumes = [one for one in answer.json()["volumes"] if str(one["name"]).startswith(self._mark)]
+        volumes = [one for one in answer.json()["volumes"] if str(one["name"]).startswith(mark)]
         return {one["name"]: one["id"] for one in volumes}
 
     async def tidy(self) -> None:
         """Delete what was ordered, whatever became of it."""
-        for identity in (await self._all()).values():
+        await self._delete_all(self._mark)
+
+    async def _delete_all(self, mark: str) -> None:
+        for identity in (await self._all(mark)).values():
             await self._delete(identity)
 
     async def _delete(self, identity: str) -> None:
