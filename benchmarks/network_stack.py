@@ -7,7 +7,7 @@ stand-in for an instance is plugged on the node without the stack, and faults ar
 and the outside pings its floating address, ten times a second. Shapes: ``ours`` (the example: separate agents on
 ``neutron-dataplane``), ``guide`` (the guides' crmsh text with its slips mended, loaded beside it through the real
 crmsh: a group, monitors of 30 seconds) and ``vrrp`` (``l3_ha``). The result is merged into
-``benchmarks/results/network-stack.json``.
+``benchmarks/results/network-stack.json``; of two shapes in one lab as ``ours beside guide`` and the other way round.
 """
 
 import json
@@ -356,8 +356,11 @@ def main() -> None:
                 for name in wanted:
                     if name == "guide":
                         take_guides_way(site)
-                    seen = figures.setdefault(name, {})
-                    command = f"python -m benchmarks.network_stack {name} {','.join(faults)} {runs}"
+                    key = " beside ".join([name, *(other for other in wanted if other != name)])
+                    seen = figures.setdefault(key, {})
+                    command = (
+                        f"python -m benchmarks.network_stack {','.join(wanted)} {','.join(faults)} {runs}"
+                    )
                     seen |= {"machine": machine(), "command": command}
                     for kind in faults:
                         for title, fault in STRIKES[kind].items():
