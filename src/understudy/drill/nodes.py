@@ -61,6 +61,17 @@ class Nodes:
         views = [view for view in await asyncio.gather(*(of(name) for name in hosts)) if view is not None]
         return max(views, key=lambda view: (view.quorate, len(view.online)), default=None)
 
+    async def idle(self) -> bool:
+        """Return whether the cluster's coordinator has nothing to do."""
+        view = await self.view()
+        if view is None or view.coordinator is None:
+            return False
+        with suppress(FindingsError):
+            host = await self.host(view.asked)
+            done = await host.run(["crmadmin", "--status", view.coordinator], timeout=ALIVE_SECONDS)
+            return b"S_IDLE" in done.stdout
+        return False
+
     async def close(self) -> None:
         """End all connections."""
         await asyncio.gather(*(host.close() for host in self._hosts.values()))

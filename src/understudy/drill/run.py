@@ -29,6 +29,9 @@ from understudy.drill.watch import LogMarks, mark_logs, read_logs, watching
 from understudy.findings import Finding, FindingsError
 from understudy.kinds.pacemaker import ClusterView
 
+QUIET_LOOKS = 3
+"""The cluster is idle when it was found so that often in a row: it begins a moment after what makes it begin."""
+
 Tell = Callable[[str], None]
 Record = Callable[[Event], None]
 
@@ -44,7 +47,7 @@ class Pace:
     patience: float = 90.0
     """The longest that a fault stands while clients fail."""
     poll: float = 0.25
-    probe: float = 60.0
+    probe: float = 20.0
     """The longest that the cluster may take to probe what it has just forgotten."""
 
 
@@ -265,12 +268,16 @@ class Drill:
                     return
 
     async def _idle(self) -> None:
-        """Wait until the cluster has probed what it forgot: a node lost meanwhile is taken over only after that."""
-        limit = self.pace.probe
-        for host in (await self.nodes.reachable()).values():
-            with suppress(FindingsError):
-                await host.run(["crm_resource", "--wait", f"--timeout={limit:.0f}"], timeout=limit + 10)
-                return
+        """Wait until the cluster has probed what it forgot: a node lost meanwhile is taken over only after that.
+
+        Its coordinator says when it has nothing to do (crmadmin(8)). ``crm_resource --wait`` does not serve: it waits
+        for what cannot be done too.
+        """
+        deadline = time.monotonic() + self.pace.probe
+        quiet = 0
+        while quiet < QUIET_LOOKS and time.monotonic() < deadline:
+            await asyncio.sleep(self.pace.poll)
+            quiet = quiet + 1 if await self.nodes.idle() else 0
 
     async def _bring_home(self, marks: Mapping[str, LogMarks]) -> None:
         """Record the cluster's log and what is left on the nodes, whatever happened."""
