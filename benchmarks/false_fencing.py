@@ -73,7 +73,7 @@ def logged(lab: Lab) -> dict[str, int]:
 @contextmanager
 def saturated(lab: Lab) -> Iterator[None]:
     """Keep every node busy."""
-    start = f"for i in $(seq {BURNERS}); do setsid sh -c 'while :; do :; done' & echo $!; done"
+    start = f"for i in $(seq {BURNERS}); do setsid sh -c 'while :; do :; done' >/dev/null & echo $!; done"
     running = {
         node: lab.run_in(node, ["sh", "-c", f"({start}) </dev/null 2>/dev/null"]).stdout.split()
         for node in lab.topology.nodes
