@@ -61,10 +61,9 @@ class Nodes:
         views = [view for view in await asyncio.gather(*(of(name) for name in hosts)) if view is not None]
         return max(views, key=lambda view: (view.quorate, len(view.online)), default=None)
 
-    async def idle(self) -> bool:
-        """Return whether the cluster's coordinator has nothing to do."""
-        view = await self.view()
-        if view is None or view.coordinator is None:
+    async def idle(self, view: ClusterView) -> bool:
+        """Return whether the coordinator of a view has nothing to do now."""
+        if view.coordinator is None:
             return False
         with suppress(FindingsError):
             host = await self.host(view.asked)

@@ -238,7 +238,8 @@ class Drill:
         if view is not None:
             self._look(view)
         await self._forget_failures()
-        await self._idle()
+        if view is not None:
+            await self._idle(view)
         await self._calm()
         if problems:
             raise FindingsError(
@@ -267,7 +268,7 @@ class Drill:
                 if done.exit_status == 0:
                     return
 
-    async def _idle(self) -> None:
+    async def _idle(self, view: ClusterView) -> None:
         """Wait until the cluster has probed what it forgot: a node lost meanwhile is taken over only after that.
 
         Its coordinator says when it has nothing to do (crmadmin(8)). ``crm_resource --wait`` does not serve: it waits
@@ -277,7 +278,7 @@ class Drill:
         quiet = 0
         while quiet < QUIET_LOOKS and time.monotonic() < deadline:
             await asyncio.sleep(self.pace.poll)
-            quiet = quiet + 1 if await self.nodes.idle() else 0
+            quiet = quiet + 1 if await self.nodes.idle(view) else 0
 
     async def _bring_home(self, marks: Mapping[str, LogMarks]) -> None:
         """Record the cluster's log and what is left on the nodes, whatever happened."""

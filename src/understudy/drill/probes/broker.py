@@ -7,7 +7,7 @@ import asyncio
 import secrets
 from typing import ClassVar
 
-from understudy.drill.probes.base import NotServedError, ProbeSettings
+from understudy.drill.probes.base import MADE_BY, NotServedError, ProbeSettings
 from understudy.drill.probes.http import tls_of
 from understudy.drill.probes.session import SessionProbe, Stream
 
@@ -35,7 +35,7 @@ class MessagePassed(SessionProbe):
 
     def __init__(self, settings: ProbeSettings) -> None:
         super().__init__(settings)
-        self._queue = f"understudy-drill-{secrets.token_hex(4)}"
+        self._queue = f"{MADE_BY}{secrets.token_hex(4)}"
 
     async def line(self) -> Stream:
         """Connect, log in, open a channel and declare the queue."""
