@@ -49,6 +49,13 @@ def test_daemon_that_dies_without_its_database_is_launched_until_it_is_back(
     assert "nobody is there" in failed.reason
 
 
+def test_daemon_that_lived_for_long_is_launched_once_more_whatever_answers_now(agent: Agent) -> None:
+    agent.write_config(gives_up_after=11)
+    started = agent.run("start", timeout=60)
+    assert started.code == 0, started.err
+    assert "answered 503; launched again, as it had begun its work" in started.err
+
+
 def test_own_deadline_before_the_timeout(agent: Agent) -> None:
     agent.write_config(delay=60)
     begun = time.monotonic()

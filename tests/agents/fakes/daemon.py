@@ -52,6 +52,14 @@ def take_signals(behaviour: str, path: str) -> None:
         signal.signal(signal.SIGHUP, lambda *_: Path(path + ".hup").touch())
 
 
+def give_up_once(path: Path, seconds: float) -> None:
+    """End after a while, the first time; a file says that it was."""
+    if not path.exists():
+        path.touch()
+        time.sleep(seconds)
+        sys.exit("ERROR: answered 503")
+
+
 def need(port: int) -> None:
     """End where nobody listens."""
     time.sleep(0.2)
@@ -72,6 +80,8 @@ def main() -> None:
         sys.exit("ERROR: cannot connect to mysql://glance:verysecret@db/glance, password=verysecret")
     if behaviour == "need":
         need(int(settings["needed"]))
+    if "gives_up_after" in settings:
+        give_up_once(Path(paths[0] + ".once"), float(settings["gives_up_after"]))
     take_signals(behaviour, paths[0])
     time.sleep(float(settings.get("delay", "0")))
     held = []

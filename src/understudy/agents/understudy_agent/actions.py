@@ -19,6 +19,8 @@ POLL = 0.1
 LAST_LOOK = 0.7
 WAITING, BETWEEN = 30.0, 2.0
 """Seconds in which a service that ends at its start is launched again, and between two launches."""
+TALKED = 10.0
+"""One that lived for so many seconds has got as far as to talk to others; wrong options end it sooner."""
 LONGEST_LOOK = 5.0
 
 
@@ -205,20 +207,26 @@ def _launch_again_and_again(service: Service, identity: Identity, deadline: Dead
 
     Some do: without Keystone, Nova's scheduler ends. A start that fails keeps a resource from its node for long, and
     after the loss of all nodes everything starts at once. That it waits is limited, because Pacemaker decides nothing
-    else meanwhile.
+    else meanwhile. One that lived for long is launched once more in any case: an answer that it did not get may have
+    been the only one.
     """
     until = deadline.within(WAITING)
     gone: list[str] = []
+    first = True
     while True:
+        begun = time.monotonic()
         try:
             return _launch(service, identity, deadline)
         except Ended as ended:
             before, gone = gone, dependencies.gone(service, deadline.within(LONGEST_LOOK))
             # What has just come back had not when the service looked for it.
-            if until.left() < BETWEEN or not (gone or before):
+            reasons = gone or before
+            once_more = first and time.monotonic() - begun >= TALKED
+            if not once_more and (until.left() < BETWEEN or not reasons):
                 raise
-            say(f"{ended.reason}; launched again, as {'; '.join(gone or before)}")
-        until.sleep(BETWEEN)
+            say(f"{ended.reason}; launched again, as {'; '.join(reasons) or 'it had begun its work'}")
+        first = False
+        deadline.sleep(BETWEEN)
 
 
 def _launch(service: Service, identity: Identity, deadline: Deadline) -> int:
