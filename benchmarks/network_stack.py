@@ -3,8 +3,8 @@
 Run as root from the root of the repository: ``python -m benchmarks.network_stack [SHAPES] [FAULTS] [RUNS]``, the
 first two each a list with commas or ``all``. Where runs are more than one, the run in the middle is shown, and of all
 how long the ping out was interrupted. A lab of its own is brought up, ``examples/network-stack.yaml`` is applied, a
-stand-in for an instance is plugged on the node without the stack, and faults are injected while it pings the outside
-and the outside pings its floating address, ten times a second. Shapes: ``ours`` (the example: separate agents on
+stand-in for an instance is put into the tenant's network, and faults are injected while it pings the outside and the
+outside pings its floating address, ten times a second. Shapes: ``ours`` (the example: separate agents on
 ``neutron-dataplane``), ``guide`` (the guides' crmsh text with its slips mended, loaded beside it through the real
 crmsh: a group, monitors of 30 seconds) and ``vrrp`` (``l3_ha``). The result is merged into
 ``benchmarks/results/network-stack.json``; of two shapes in one lab as ``ours beside guide`` and the other way round.
@@ -24,17 +24,18 @@ from pathlib import Path
 
 from benchmarks.image_api import machine
 
+from understudy.cli.inputs import read_input
+from understudy.cli.tenant import tenant_of
 from understudy.lab.client import Lab, LabError
 from understudy.lab.lifecycle import take_down
-from understudy.lab.tenant import Api, Tenant, last_address, wait_for
-from understudy.spec.load import load_spec
+from understudy.lab.tenant import Tenant, wait_for
 from understudy.spec.model import Spec
 
 NAME = "benchmark-network"
 EXAMPLE = Path("examples/network-stack.yaml")
 RESULT = Path("benchmarks/results/network-stack.json")
 GUIDE = Path("benchmarks/network_guide.crm")
-MACHINE_NODE = "controller-3"
+ONLOOKER = "controller-3"
 AGENTS = ("neutron-l3-agent", "neutron-dhcp-agent", "neutron-metadata-agent", "neutron-linuxbridge-agent")
 DATAPLANE = "neutron-dataplane"
 SETTLE = 300
@@ -75,7 +76,7 @@ class Site:
 
     def where(self, resource: str) -> str:
         """Return the only node on which a resource runs, empty when there is none."""
-        seen = self.on(MACHINE_NODE, f"crm_resource --locate --resource {resource} 2>/dev/null")
+        seen = self.on(ONLOOKER, f"crm_resource --locate --resource {resource} 2>/dev/null")
         nodes = [line.split(": ")[1].split()[0] for line in seen.splitlines() if "running on: " in line]
         return nodes[0] if len(nodes) == 1 else ""
 
@@ -102,7 +103,7 @@ class Site:
 
     def healthy(self) -> bool:
         """Return whether every node is a member, could take over, and the tenant has all it wants."""
-        members = self.on(MACHINE_NODE, "crm_node --partition").split()
+        members = self.on(ONLOOKER, "crm_node --partition").split()
         ready = self.shape is not VRRP or all(self._stands_by(node) for node in self.network_nodes())
         return set(self.spec.nodes) <= set(members) and ready and all(self.tenant.view().values())
 
@@ -149,12 +150,12 @@ def lose_broker(site: Site) -> object:
     node = site.active()
     before = [site.pid(agent, node) for agent in AGENTS]
     site.on(
-        MACHINE_NODE,
+        ONLOOKER,
         "crm_resource --resource rabbitmq --set-parameter target-role --meta --parameter-value Stopped",
     )
     time.sleep(30)
     same = before == [site.pid(agent, node) for agent in AGENTS]
-    site.on(MACHINE_NODE, "crm_resource --resource rabbitmq --delete-parameter target-role --meta")
+    site.on(ONLOOKER, "crm_resource --resource rabbitmq --delete-parameter target-role --meta")
     wait_for(lambda: site.where("rabbitmq"), PATIENCE)
     return same
 
@@ -162,14 +163,14 @@ def lose_broker(site: Site) -> object:
 def move(site: Site) -> object:
     """Move the stack to the other network node and wait until it is there."""
     node = site.active()
-    site.on(MACHINE_NODE, f"crm_resource --resource {site.shape.moved} --ban --node {node}")
+    site.on(ONLOOKER, f"crm_resource --resource {site.shape.moved} --ban --node {node}")
     try:
         wait_for(lambda: site.active() not in ("", node), PATIENCE, 0.3)
         wait_for(lambda: site.tenant.reaches_outside() and site.tenant.is_reached(), PATIENCE, 0.3)
-        site.on(MACHINE_NODE, "crm_resource --wait --timeout 60")
+        site.on(ONLOOKER, "crm_resource --wait --timeout 60")
         left = site.on(node, "ip netns list; ls /sys/class/net | grep brq; pgrep -x dnsmasq")
     finally:
-        site.on(MACHINE_NODE, f"crm_resource --resource {site.shape.moved} --clear --node {node}")
+        site.on(ONLOOKER, f"crm_resource --resource {site.shape.moved} --clear --node {node}")
     return {"left_behind": left.split()}
 
 
@@ -185,7 +186,7 @@ def cut(site: Site) -> object:
     """Cut the cluster network of the active network node."""
     node = site.active()
     site.lab.cut(node, "management")
-    with suppress(AssertionError):
+    with suppress(TimeoutError):
         wait_for(lambda: site.active() not in ("", node), PATIENCE, 0.3)
     site.lab.heal(node, "management")
     return node
@@ -209,7 +210,7 @@ def renewing(site: Site) -> Iterator[list[bool]]:
 
     def renew() -> None:
         while not over.wait(1.0):
-            answers.append(site.tenant.machine("renew", "eth0")[0])
+            answers.append(site.tenant.renews())
 
     thread = threading.Thread(target=renew)
     thread.start()
@@ -229,7 +230,7 @@ def strike(site: Site, name: str, fault: Callable[[Site], object]) -> dict[str, 
         note = fault(site)
         back: dict[str, float] = {}
         for way, look in (("out", site.tenant.reaches_outside), ("in", site.tenant.is_reached)):
-            with suppress(AssertionError):
+            with suppress(TimeoutError):
                 wait_for(look, PATIENCE, 0.2)
                 back[way] = time.time()
         time.sleep(AFTER)
@@ -246,7 +247,7 @@ def strike(site: Site, name: str, fault: Callable[[Site], object]) -> dict[str, 
         "load": Path("/proc/loadavg").read_text().split()[0],
         "before": before,
     }
-    with suppress(AssertionError):
+    with suppress(TimeoutError):
         wait_for(site.healthy, SETTLE, 2)
     seen["after"] = site.tenant.view()
     seen["seconds_in_all"] = round(time.time() - begun, 1)
@@ -260,7 +261,7 @@ def struck(site: Site, name: str, fault: Callable[[Site], object], runs: int) ->
     for _ in range(runs):
         try:
             seen.append(strike(site, name, fault))
-        except AssertionError as error:
+        except TimeoutError as error:
             return {"failed": str(error), "runs_before": len(seen)}
     seen.sort(key=_interruption)
     return {**seen[runs // 2], "all_interrupted_out_seconds": [_interruption(one) for one in seen]}
@@ -284,50 +285,31 @@ def understudy(*words: str) -> None:
 @contextmanager
 def site_of(spec_file: Path) -> Iterator[Site]:
     """Bring the lab up, apply the spec, make the tenant's networks and plug its machine."""
-    spec = load_spec(spec_file).spec
     understudy("secrets", str(spec_file), "--generate")
     try:
         understudy("lab", "up", str(spec_file))
         understudy("apply", str(spec_file), "--yes")
-        lab = Lab.find(NAME)
-        networking, api = spec.networking, spec.addresses["api"]
-        if lab is None or networking is None or networking.external is None:
+        lab, given = Lab.find(NAME), read_input(spec_file)
+        if lab is None:
             raise SystemExit("the lab is not as it should be")
-        secrets = spec_file.parent / "secrets"
-        password = (secrets / "identity-admin").read_text().strip()
-        client = Api(lab, f"http://{api.public}:5000/v3", f"http://{api.public}:9696", password)
-        external = str(spec.networks["external"])
-        tenant = Tenant(lab, client, MACHINE_NODE, last_address(external))
-        secret = (secrets / "metadata").read_text().strip()
-        with tenant.serving_metadata(str(networking.metadata), str(spec.networks["management"]), secret):
-            wait_for(lambda: sum(one["alive"] for one in client.agents()) >= len(AGENTS), SETTLE)
-            furnish(spec, tenant, external, networking.external.label, highly_available=networking.l3_ha)
-            yield Site(spec_file, spec, lab, tenant, VRRP if networking.l3_ha else OURS)
+        tenant, spec = tenant_of(given, lab), given.loaded.spec
+        wait_for(lambda: sum(one["alive"] for one in tenant.api.agents()) >= len(AGENTS), SETTLE)
+        tenant.furnish(lambda step: print(step, file=sys.stderr, flush=True), SETTLE)
+        yield Site(spec_file, spec, lab, tenant, VRRP if tenant.shape.highly_available else OURS)
     finally:
         take_down(NAME)
-
-
-def furnish(spec: Spec, tenant: Tenant, external: str, label: str, *, highly_available: bool) -> None:
-    """Make everything that the tenant has, and wait until all of it works."""
-    tenant.make_networks(external, label, highly_available=highly_available)
-    tenant.start_layer2_agent(str(spec.nodes[MACHINE_NODE]["management"]))
-    wait_for(lambda: any(one["host"] == MACHINE_NODE and one["alive"] for one in tenant.api.agents()), SETTLE)
-    tenant.plug_machine()
-    tenant.give_floating_address()
-    wait_for(lambda: tenant.machine("lease", "eth0")[0], SETTLE)
-    wait_for(lambda: all(tenant.view().values()), SETTLE)
 
 
 def take_guides_way(site: Site) -> None:
     """Stop ours, and what prepares agents to start, and load the guides' text through the real crmsh."""
     for resource in (DATAPLANE, "neutron-prepared-clone"):
         site.on(
-            MACHINE_NODE,
+            ONLOOKER,
             f"crm_resource --resource {resource} --set-parameter target-role --meta --parameter-value Stopped",
         )
     wait_for(lambda: not site.where(DATAPLANE), PATIENCE)
     done = site.lab.run_in(
-        MACHINE_NODE,
+        ONLOOKER,
         ["sh", "-c", "cat >/run/guide.crm; crm configure load update /run/guide.crm"],
         120,
         GUIDE.read_text(),

@@ -5,7 +5,7 @@ import time
 import pytest
 from tests.lab.conftest import DISK, PASSWORD, management, run
 
-from understudy.lab.client import Lab, LabError
+from understudy.lab.client import TENANT, Lab, LabError
 
 pytestmark = [pytest.mark.root, pytest.mark.lab]
 
@@ -212,3 +212,37 @@ def test_a_node_that_lost_its_disk_can_still_lose_its_power(lab: Lab) -> None:
     lab.fail_disk("controller-1", DISK)
     lab.crash("controller-1")
     run(lab, "controller-2", f"mount {DISK} /mnt; touch /mnt/fine; umount /mnt")
+
+
+def test_a_tenants_machine_stands_in_a_tunnelled_network_whichever_node_is_lost(lab: Lab) -> None:
+    ping = ["ping", "-c1", "-W2", "10.11.12.1"]
+    with pytest.raises(LabError, match="no node tenant"):
+        lab.run_in(TENANT, ping)
+    for name in ("controller-1", "controller-2"):
+        own = management(lab, name)
+        run(
+            lab,
+            name,
+            "ip link add v7 address 02:00:00:00:00:07 type vxlan id 7 group 224.0.0.1 dev eth0"
+            f" local {own} dstport 8472; ip link set v7 up",
+        )
+    run(lab, "controller-1", "ip address add 10.11.12.1/24 dev v7")
+    for _ in range(2):
+        lab.plug_tenant(7, "management", "fa:16:3e:00:00:07")
+    lab.lease_tenant("10.11.12.7/24", "10.11.12.1", 1450)
+    assert lab.run_in(TENANT, ping).returncode == 0
+    lab.crash("controller-1")
+    run(lab, "controller-2", "ip address add 10.11.12.1/24 dev v7; ping -c1 -w9 10.11.12.7")
+    assert lab.run_in(TENANT, ping).returncode == 0
+
+
+def test_a_stand_in_for_metadata_answers_in_the_labs_network(lab: Lab) -> None:
+    lab.serve_metadata("192.168.42.150", "management", "a secret")
+    ask = "import http.client as h; c = h.HTTPConnection('192.168.42.150', 8775); c.request('GET', '/'); "
+    deadline = time.monotonic() + 20
+    while True:
+        done = lab.run_in("controller-1", ["python3", "-c", f"{ask}print(c.getresponse().status)"])
+        if done.stdout == "403\n":
+            break
+        assert time.monotonic() < deadline, done.stderr
+        time.sleep(0.2)

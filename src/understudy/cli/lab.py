@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,7 @@ from understudy.cli.console import FAILED, out, print_json
 from understudy.cli.inputs import Input, read_input
 from understudy.cli.progress import steps
 from understudy.cli.reach import lab_of
+from understudy.cli.tenant import tenant_of
 from understudy.findings import Finding, FindingsError
 from understudy.lab.client import Lab, LabError
 from understudy.lab.from_spec import recipe_of, topology_of
@@ -118,15 +120,41 @@ def shell(
     Parameters
     ----------
     node
-        The node's name; ``client`` for the clients' network.
+        The node's name; ``client`` for the clients' network, ``tenant`` for a tenant's machine.
     command
         A command and its arguments instead of a shell.
     """
     _need_root()
     lab = _running(spec)
-    shell_argv = ["/bin/bash"] if node in {"client", "switch"} else ["/bin/bash", "-l"]
+    shell_argv = ["/bin/bash", "-l"] if node in lab.topology.nodes else ["/bin/bash"]
     argv = lab.argv_in(node, list(command) or shell_argv)
     return subprocess.run(argv, check=False).returncode
+
+
+@app.command
+def tenant(spec: SpecFile, /, *, json: bool = False) -> int:
+    """Give the cloud a tenant: a network with a router, and a machine in it with an address that the outside reaches.
+
+    What is there already is left as it is. Drills of the spec watch from then on what the tenant's machine sees.
+
+    Parameters
+    ----------
+    json
+        Print JSON.
+    """
+    from keystoneauth1.exceptions import ClientException  # noqa: PLC0415 - costs a third of a second
+
+    _need_root()
+    given, lab = read_input(spec), _running(spec)
+    try:
+        with steps("Tenant") as progress:
+            has = tenant_of(given, lab).furnish(progress)
+    except (LabError, TimeoutError, ClientException) as error:
+        raise FindingsError(
+            [Finding("lab-tenant-failed", values={"reason": error})], exit_status=FAILED
+        ) from error
+    words = f"A tenant's machine is at {has.address}, and for the outside ({has.outside}) at {has.floating}."
+    return _told(f"{words}\n  shell: understudy lab shell {spec} tenant", asdict(has), json=json)
 
 
 @app.command

@@ -23,6 +23,7 @@ CALL_SECONDS = 240
 
 SWITCH = "switch"
 CLIENT = "client"
+TENANT = "tenant"
 
 _Result = TypeVar("_Result")
 
@@ -45,12 +46,16 @@ class NodeStatus:
 
 @dataclass(frozen=True)
 class LabStatus:
-    """The state of a lab: its nodes by name, what its switch drops, addresses of BMCs that do not answer."""
+    """The state of a lab: its nodes by name, what its switch drops, addresses of BMCs that do not answer.
+
+    ``tenant_pid`` is 0 while there is no tenant's machine.
+    """
 
     nodes: Mapping[str, NodeStatus]
     drops: Sequence[Mapping[str, object]]
     dead_bmcs: Sequence[str]
     client_pid: int
+    tenant_pid: int = 0
 
 
 @dataclass(frozen=True)
@@ -105,7 +110,9 @@ class Lab:
         if not isinstance(answer, dict):
             raise LabError(f"lab {self.name} gave no status")
         nodes = {name: NodeStatus(**node) for name, node in answer["nodes"].items()}
-        return LabStatus(nodes, answer["drops"], answer["dead_bmcs"], answer["client_pid"])
+        return LabStatus(
+            nodes, answer["drops"], answer["dead_bmcs"], answer["client_pid"], answer["tenant_pid"]
+        )
 
     def boot(self, node: str, wait: float = 60) -> None:
         """Switch a node on and wait at most ``wait`` seconds for its start scripts to end."""
@@ -155,17 +162,31 @@ class Lab:
         """Have a node lose a shared disk that it has mounted: every access fails until it is mounted anew."""
         self.call("fail_disk", node=node, disk=disk)
 
+    def plug_tenant(self, identifier: int, network: str, mac: str) -> None:
+        """Stand a tenant's machine in the VXLAN network of this number, tunnelled through one of the lab's networks."""
+        self.call("plug_tenant", identifier=identifier, network=network, mac=mac)
+
+    def lease_tenant(self, address: str, router: str, mtu: int) -> None:
+        """Give the tenant's machine its address (with length) and what else came by DHCP."""
+        self.call("lease_tenant", address=address, router=router, mtu=mtu)
+
+    def serve_metadata(self, address: str, network: str, secret: str) -> None:
+        """Have a stand-in for the Compute API's metadata answer at an address, until the lab ends."""
+        self.call("serve_metadata", address=address, network=network, secret=secret)
+
     def events(self) -> list[dict[str, object]]:
         """Return what happened to the lab's machines so far: ``time`` (seconds since the epoch), ``event``, details."""
         return [json.loads(line) for line in self.folder.events.read_text(encoding="utf-8").splitlines()]
 
     def pid_of(self, where: str) -> int:
-        """Return a process that stands ``where``: the switch, the client, or a node by its name. Raises LabError."""
+        """Return a process that stands ``where``: switch, client, tenant, or a node by its name. Raises LabError."""
         if where == SWITCH:
             return self.room.pid
         status = self.status()
         if where == CLIENT:
             return status.client_pid
+        if where == TENANT and status.tenant_pid:
+            return status.tenant_pid
         pid = status.nodes[where].pid if where in status.nodes else None
         if pid is None:
             raise LabError(f"{where} is off" if where in status.nodes else f"no node {where}")
@@ -183,12 +204,12 @@ class Lab:
         return connection
 
     def argv_in(self, where: str, command: Sequence[str]) -> list[str]:
-        """Return the command that runs a command in a node, or in the client's or switch's network.
+        """Return the command that runs a command in a node, or in the network of client, tenant's machine or switch.
 
         What runs in a node ends when the process that is started with it ends. Raises LabError.
         """
         pid = self.pid_of(where)
-        if where in {SWITCH, CLIENT}:
+        if where in {SWITCH, CLIENT, TENANT}:
             return ["nsenter", f"--target={pid}", "--net", "--", *command]
         enter = [
             "nsenter",
@@ -208,7 +229,7 @@ class Lab:
     def run_in(
         self, where: str, command: Sequence[str], timeout: float = 60, text: str = ""
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end in a node, or in the client's or switch's network.
+        """Run a command to its end in a node, or in the network of client, tenant's machine or switch.
 
         Not for the product's own work on nodes, which goes over SSH. Raises LabError, subprocess.TimeoutExpired.
         """

@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from understudy.lab import kernel, redfish, switch
+from understudy.lab import bystander, kernel, redfish, switch
 from understudy.lab.image import hold
 from understudy.lab.room import RequestError, Room
 from understudy.lab.state import Folder
@@ -27,7 +27,6 @@ from understudy.lab.supply import NodeError
 from understudy.lab.topology import LabTopology
 
 BOOT_SECONDS = 120
-FORMAT_SECONDS = 60
 
 
 def main() -> None:
@@ -84,31 +83,10 @@ def _let_go_of_starter() -> None:
 
 async def _start_client(room: Room) -> int:
     """Start the process that keeps the clients' network namespace; return its id."""
-    holder = await asyncio.create_subprocess_exec(
-        *(
-            "setpriv",
-            "--pdeathsig",
-            "KILL",
-            "unshare",
-            "--net",
-            "sh",
-            "-c",
-            "echo ready; exec sleep infinity",
-        ),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    if holder.stdout is None or not await holder.stdout.readline():
-        raise NodeError("the client's network namespace did not start")
-    image, client = str(room.image), room.wiring.client
-    switch.run_ip(image, switch.plug([client], room.wiring, holder.pid))
-    enter = ["nsenter", f"--net=/proc/{holder.pid}/ns/net", "chroot", image, "/usr/sbin/ip", "-batch", "-"]
-    _run_tool(enter, switch.configure([client]))
-    return holder.pid
-
-
-def _run_tool(command: list[str], text: str = "", seconds: float = FORMAT_SECONDS) -> None:
-    subprocess.run(command, input=text, text=True, check=True, capture_output=True, timeout=seconds)
+    pid, client = await bystander.hold(), room.wiring.client
+    switch.run_ip(str(room.image), switch.plug([client], room.wiring, pid))
+    bystander.configure(room.image, pid, switch.configure([client]))
+    return pid
 
 
 async def _boot_all(room: Room) -> None:
@@ -128,7 +106,7 @@ async def _format_disks(room: Room) -> None:
         if disk.filesystem:
             enter = ["nsenter", f"--target={first.pid}", "--mount", "--pid", "--root", "--wd"]
             command = [*enter, "/usr/sbin/mkfs", "-t", disk.filesystem, path]
-            await asyncio.to_thread(_run_tool, command)
+            await asyncio.to_thread(bystander.run_tool, command)
             room.event("formatted", disk=path, filesystem=disk.filesystem)
 
 

@@ -7,22 +7,25 @@ import asyncio
 import inspect
 import json
 import ssl
+import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
-from understudy.lab import disks, switch
+from understudy.lab import bystander, disks, switch
 from understudy.lab.node import Node, Site
 from understudy.lab.redfish import Bmc, BmcServer, ResetType
 from understudy.lab.state import Folder
 from understudy.lab.supply import NodeError
 from understudy.lab.switch import Drop
-from understudy.lab.topology import LabTopology, Wiring, wire
+from understudy.lab.topology import Bridge, LabTopology, Wiring, wire
 
 RESET_SECONDS = 180
 BMC_PORT = 443
+METADATA = Path(__file__).parent / "inside" / "metadata.py"
+METADATA_PORT = 8775
 
 Answer = object
 Way = Literal["in", "out", "both"]
@@ -54,6 +57,8 @@ class Room:
         self.silent: set[str] = set()
         self.closing = asyncio.Event()
         self.client_pid = 0
+        self.tenant_pid = 0
+        self.metadata: asyncio.subprocess.Process | None = None
         self._passwords = passwords
         self._events = folder.events.open("a", encoding="utf-8", buffering=1)
         self._loop = asyncio.get_running_loop()
@@ -73,6 +78,12 @@ class Room:
         if name not in self.nodes:
             raise RequestError(f"no node {name}; there are {', '.join(self.nodes)}")
         return self.nodes[name]
+
+    def bridge(self, network: str) -> Bridge:
+        """Return a network's bridge; raises RequestError."""
+        if network not in self.wiring.bridges:
+            raise RequestError(f"no network {network}; there are {', '.join(self.wiring.bridges)}")
+        return self.wiring.bridges[network]
 
     def bmc_address(self, node: str) -> str:
         """Return the address of a node's BMC; raises RequestError."""
@@ -132,7 +143,7 @@ class Room:
 
 @verb
 async def status(room: Room) -> Answer:
-    """Return the state of every node, what the switch drops and the client's process."""
+    """Return the state of every node, what the switch drops, and the client's and the tenant's process."""
     nodes = {
         name: {
             "power": "on" if node.is_on else "off",
@@ -149,6 +160,7 @@ async def status(room: Room) -> Answer:
         "drops": [asdict(drop) for drop in sorted(room.drops, key=repr)],
         "dead_bmcs": sorted(room.silent),
         "client_pid": room.client_pid,
+        "tenant_pid": room.tenant_pid,
     }
 
 
@@ -268,6 +280,40 @@ async def revive_bmc(room: Room, node: str) -> Answer:
 async def fail_disk(room: Room, node: str, disk: str) -> Answer:
     """Have a node lose a shared disk that it has mounted; a new mount, anywhere, finds it sound again."""
     room.node(node).lose_disk(disk)
+    return None
+
+
+@verb
+async def plug_tenant(room: Room, identifier: int, network: str, mac: str) -> Answer:
+    """Stand a tenant's machine in a VXLAN network that is tunnelled through a network; one that stands is left."""
+    if not room.tenant_pid:
+        pid = await bystander.hold()
+        switch.run_ip(str(room.image), switch.tunnel(room.bridge(network), identifier, mac, pid))
+        bystander.configure(room.image, pid, "link set eth0 up\nroute replace 255.255.255.255 dev eth0\n")
+        room.tenant_pid = pid
+        room.event("tenant-plugged", identifier=identifier, network=network)
+    return room.tenant_pid
+
+
+@verb
+async def lease_tenant(room: Room, address: str, router: str, mtu: int) -> Answer:
+    """Give the tenant's machine what it got by DHCP."""
+    bystander.configure(room.image, room.tenant_pid, switch.lease(address, router, mtu))
+    return None
+
+
+@verb
+async def serve_metadata(room: Room, address: str, network: str, secret: str) -> Answer:
+    """Have a stand-in for the Compute API's metadata answer at an address in a network."""
+    if room.metadata is None or room.metadata.returncode is not None:
+        bridge = room.bridge(network)
+        length = bridge.address.partition("/")[2]
+        switch.run_ip(str(room.image), f"address replace {address}/{length} dev {bridge.name}\n")
+        command = (sys.executable, "-IS", str(METADATA), address, str(METADATA_PORT))
+        room.metadata = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.PIPE)
+        if room.metadata.stdin is not None:
+            room.metadata.stdin.write(f"{secret}\n".encode())
+            room.metadata.stdin.close()
     return None
 
 

@@ -73,6 +73,11 @@ class Folder:
         return self.path / "events.jsonl"
 
     @property
+    def tenant(self) -> Path:
+        """What the tenant of the cloud in the lab has, as JSON."""
+        return self.path / "tenant.json"
+
+    @property
     def private_key(self) -> Path:
         """The key that logs in to every node as root."""
         return self.path / "id_ed25519"

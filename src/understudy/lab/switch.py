@@ -9,9 +9,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from understudy.lab.topology import Interface, Wiring
+from understudy.lab.topology import Bridge, Interface, Wiring
 
 TOOL_SECONDS = 60
+VXLAN_GROUP, VXLAN_PORT = "224.0.0.1", 8472
+"""Where Neutron's Linux bridge agent sends what is for everybody (``vxlan_group``), and the kernel's own port."""
 
 
 @dataclass(frozen=True, order=True)
@@ -51,6 +53,25 @@ def plug(interfaces: Iterable[Interface], wiring: Wiring, pid: int) -> str:
         lines.append(f"link add {each.port} type veth peer {peer}")
         lines.append(f"link set {each.port} master {wiring.bridges[each.network].name} up")
     return "\n".join(lines)
+
+
+def tunnel(bridge: Bridge, identifier: int, mac: str, pid: int) -> str:
+    """Return ``ip -batch`` input that stands a namespace in a VXLAN network, as a machine with this address.
+
+    The interface is the end of the tunnel: its packets go through the network of the bridge wherever it is itself.
+    """
+    own = bridge.address.partition("/")[0]
+    kind = (
+        f"type vxlan id {identifier} group {VXLAN_GROUP} dev {bridge.name} local {own} dstport {VXLAN_PORT}"
+    )
+    return f"link add tunnel0 address {mac} {kind}\nlink set tunnel0 netns {pid} name eth0\n"
+
+
+def lease(address: str, router: str, mtu: int) -> str:
+    """Return ``ip -batch`` input for the inside of a machine that has got an address with a length by DHCP."""
+    lines = ["link set lo up", "address flush dev eth0", f"address add {address} dev eth0"]
+    lines += [f"link set eth0 mtu {mtu} up", f"route replace default via {router}"]
+    return "\n".join(lines) + "\n"
 
 
 def unplug(interfaces: Iterable[Interface]) -> str:

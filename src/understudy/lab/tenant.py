@@ -1,30 +1,31 @@
 """A tenant in a lab: networks made through the Networking API, and a machine on one of them.
 
-The machine is a network namespace on a node, with a port of the tenant's network bound to that node and plugged there
-as an instance's port would be. The outside of the cloud is the lab's switch, which stands in every network.
+The machine is a network namespace whose interface ends the tenant network's tunnels (VXLAN), as an instance's does by
+way of the layer-2 agent of its compute node: it stands on none of the lab's nodes, so that it outlives them all. The
+outside of the cloud is the lab's switch, which stands in every network.
 """
 
 import itertools
+import json
 import subprocess
 import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from ipaddress import ip_address, ip_network
+from dataclasses import asdict, dataclass, field
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, TypeVar
 
-from understudy.lab.client import CLIENT, SWITCH, Lab, administrator_session, in_network_of
+from understudy.lab.client import CLIENT, SWITCH, TENANT, Lab, administrator_session, in_network_of
 
 INSIDE = Path(__file__).parent / "inside" / "tenant.py"
-METADATA = Path(__file__).parent / "inside" / "metadata.py"
-PROGRAM = "/run/understudy-tenant.py"
-MACHINE = "tenant-machine"
-COMPUTE_AGENT = "/etc/neutron/compute-agent.ini"
 REQUEST_SECONDS = 120
+SETTLE_SECONDS = 300
 TENANT_NETWORK = "10.11.12.0/24"
+INTERFACE = "eth0"
+"""The machine's own, in the tenant's network."""
 PING_INTERVAL = 0.1
 """Seconds between the pings by which an interruption is measured."""
 
@@ -39,23 +40,58 @@ class Api:
     keystone: str
     neutron: str
     password: str
+    authority: Path | None = None
+    """Whom it trusts to have signed the APIs' certificates."""
 
     def call(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 - JSON
-        """Make a request and return what came; raises keystoneauth1.exceptions.HttpError."""
+        """Make a request and return what came; raises keystoneauth1.exceptions.ClientException."""
         return in_network_of(self.lab.pid_of(CLIENT), lambda: self._call(method, path, body))
 
     def _call(self, method: str, path: str, body: object) -> Any:  # noqa: ANN401 - JSON
-        session = administrator_session(self.keystone, self.password, REQUEST_SECONDS)
+        session = administrator_session(self.keystone, self.password, REQUEST_SECONDS, self.authority)
         answer = session.request(f"{self.neutron}/v2.0/{path}", method, json=body)
         return answer.json() if answer.content else None
 
-    def create(self, kind: str, **values: object) -> dict[str, Any]:
-        """Create something, such as a ``network``, and return it."""
-        return dict(self.call("POST", f"{kind}s", {kind: values})[kind])
+    def ensure(self, kind: str, by: str, **values: object) -> dict[str, Any]:
+        """Return something such as a ``network`` that has this value of ``by``; create it where there is none."""
+        found = self.call("GET", f"{kind}s?{by}={values[by]}")[f"{kind}s"]
+        return dict(found[0] if found else self.call("POST", f"{kind}s", {kind: values})[kind])
 
     def agents(self) -> list[dict[str, Any]]:
         """Return Neutron's agents."""
         return list(self.call("GET", "agents")["agents"])
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What the networks of a cloud are: the external network's prefix and label, and what carries the tunnels."""
+
+    external: str
+    outside: str
+    """The address of a machine outside the cloud: that of the lab's switch in the external network."""
+    label: str
+    tunnels_over: str
+    highly_available: bool = False
+    """Whether each router is on several network nodes (``l3_ha``)."""
+
+
+@dataclass(frozen=True)
+class Belongings:
+    """What a tenant has: ``address`` of its machine, ``floating`` for the outside, ids of the Networking API."""
+
+    address: str
+    floating: str
+    outside: str
+    metadata: bool
+    """Whether its machine reads its metadata."""
+    ids: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, lab: Lab) -> "Belongings | None":
+        """Return what the tenant in a lab has, once all of it is there; None where there is none."""
+        if not lab.folder.tenant.exists() or not lab.status().tenant_pid:
+            return None
+        return cls(**json.loads(lab.folder.tenant.read_text(encoding="utf-8")))
 
 
 @dataclass
@@ -64,113 +100,97 @@ class Tenant:
 
     lab: Lab
     api: Api
-    node: str
-    """Where the machine stands."""
-    outside: str
-    """The address of a machine outside the cloud, in the external network."""
+    shape: Shape
+    serves_metadata: bool = True
     ids: dict[str, str] = field(default_factory=dict)
     address: str = ""
     floating: str = ""
 
-    def make_networks(self, external: str, label: str, *, highly_available: bool = False) -> None:
-        """Make the external network, the tenant's own and a router between them; ``external`` is a prefix."""
-        prefix = ip_network(external)
-        out = self.api.create(
-            "network", name="outside", **{"router:external": True, "provider:network_type": "flat"},
-            **{"provider:physical_network": label},
+    def furnish(self, tell: Callable[[str], None], seconds: float = SETTLE_SECONDS) -> Belongings:
+        """Make what is missing of everything that the tenant has, and wait until all of it works.
+
+        Raises LabError, TimeoutError, keystoneauth1.exceptions.ClientException.
+        """
+        tell("networks and a router")
+        self.make_networks()
+        tell("a machine")
+        self.plug_machine()
+        self.give_floating_address()
+        tell("waiting for an address by DHCP")
+        wait_for(self.lease, seconds)
+        tell("waiting for ways in and out")
+        wait_for(lambda: all(self.view().values()), seconds)
+        has = Belongings(self.address, self.floating, self.shape.outside, self.serves_metadata, self.ids)
+        self.lab.folder.tenant.write_text(json.dumps(asdict(has)), encoding="utf-8")
+        return has
+
+    def make_networks(self) -> None:
+        """Make the external network, the tenant's own and a router between them."""
+        prefix = ip_network(self.shape.external)
+        out = self.api.ensure(
+            "network", "name", name="outside", **{"router:external": True, "provider:network_type": "flat"},
+            **{"provider:physical_network": self.shape.label},
         )  # fmt: skip
         pool = {"start": str(prefix[100]), "end": str(prefix[150])}
-        self.api.create(
-            "subnet", network_id=out["id"], cidr=external, ip_version=4, enable_dhcp=False,
-            gateway_ip=self.outside, allocation_pools=[pool],
+        self.api.ensure(
+            "subnet", "network_id", network_id=out["id"], cidr=str(prefix), ip_version=4, enable_dhcp=False,
+            gateway_ip=self.shape.outside, allocation_pools=[pool],
         )  # fmt: skip
-        net = self.api.create("network", name="tenant")
-        subnet = self.api.create("subnet", network_id=net["id"], cidr=TENANT_NETWORK, ip_version=4)
-        extra = {"ha": True} if highly_available else {}
-        router = self.api.create(
-            "router", name="router", external_gateway_info={"network_id": out["id"]}, **extra
+        net = self.api.ensure("network", "name", name="tenant")
+        subnet = self.api.ensure(
+            "subnet", "network_id", network_id=net["id"], cidr=TENANT_NETWORK, ip_version=4
         )
-        self.api.call("PUT", f"routers/{router['id']}/add_router_interface", {"subnet_id": subnet["id"]})
+        extra = {"ha": True} if self.shape.highly_available else {}
+        gateway = {"network_id": out["id"]}
+        router = self.api.ensure("router", "name", name="router", external_gateway_info=gateway, **extra)
+        inside = f"ports?device_id={router['id']}&network_id={net['id']}"
+        if not self.api.call("GET", inside)["ports"]:
+            to = f"routers/{router['id']}/add_router_interface"
+            self.api.call("PUT", to, {"subnet_id": subnet["id"]})
         self.ids |= {"external": out["id"], "network": net["id"], "router": router["id"]}
 
-    def start_layer2_agent(self, tunnel_address: str) -> None:
-        """Run the layer-2 agent that a compute node has, under the node's own name."""
-        text = (
-            f"[DEFAULT]\nhost = {self.node}\n[vxlan]\nenable_vxlan = true\nlocal_ip = {tunnel_address}\n"
-            "[securitygroup]\nenable_security_group = false\nfirewall_driver = noop\n"
-        )
-        self.on(f"cat > {COMPUTE_AGENT}", text)
-        self.on(
-            "setsid setpriv --reuid=neutron --regid=neutron --init-groups -- /usr/bin/neutron-linuxbridge-agent "
-            f"--config-file=/etc/neutron/neutron.conf --config-file={COMPUTE_AGENT} "
-            "--log-file=/var/log/neutron/compute-agent.log </dev/null >/dev/null 2>&1 &"
-        )
-
     def plug_machine(self) -> None:
-        """Make the machine's port and plug it: a veth whose end on the node is named and bridged as Nova does it."""
-        port = self.api.create(
-            "port", network_id=self.ids["network"], device_id=str(uuid.uuid4()), device_owner="compute:nova",
-            **{"binding:host_id": self.node},
+        """Make the machine's port, and stand the machine in the tenant's network with the port's address."""
+        port = self.api.ensure(
+            "port", "name", name="machine", network_id=self.ids["network"], device_id=str(uuid.uuid4()),
+            device_owner="compute:nova",
         )  # fmt: skip
-        tap, bridge = f"tap{port['id'][:11]}", f"brq{self.ids['network'][:11]}"
-        mtu = self.api.call("GET", f"networks/{self.ids['network']}")["network"]["mtu"]
-        self.on(f"cat > {PROGRAM}", INSIDE.read_text(encoding="utf-8"))
-        self.on(
-            f"ip netns add {MACHINE}\n"
-            f"ip -n {MACHINE} link set lo up\n"
-            f"ip link show {bridge} 2>/dev/null || ip link add {bridge} type bridge forward_delay 0\n"
-            f"ip link set {bridge} up\n"
-            f"ip link add {tap} mtu {mtu} type veth"
-            f" peer name eth0 netns {MACHINE} address {port['mac_address']} mtu {mtu}\n"
-            f"ip link set {tap} master {bridge} up\n"
-            f"ip -n {MACHINE} link set eth0 up\n"
-        )
+        network = self.api.call("GET", f"networks/{self.ids['network']}")["network"]
+        identifier = int(network["provider:segmentation_id"])
+        self.lab.plug_tenant(identifier, self.shape.tunnels_over, port["mac_address"])
         self.ids |= {"port": port["id"], "instance": port["device_id"]}
         self.address = port["fixed_ips"][0]["ip_address"]
 
     def give_floating_address(self) -> None:
         """Give the machine an address that the outside reaches it at."""
-        made = self.api.create(
-            "floatingip", floating_network_id=self.ids["external"], port_id=self.ids["port"]
+        made = self.api.ensure(
+            "floatingip", "port_id", port_id=self.ids["port"], floating_network_id=self.ids["external"]
         )
         self.floating = str(made["floating_ip_address"])
 
-    @contextmanager
-    def serving_metadata(self, address: str, network: str, secret: str) -> Iterator[None]:
-        """Have the stand-in for the Compute API's metadata answer at an address of one of the lab's networks."""
-        prefix = ip_network(network).prefixlen
-        bridge = f"net{list(self.lab.topology.networks.values()).index(network)}"
-        self.lab.run_in(SWITCH, ["ip", "address", "add", f"{address}/{prefix}", "dev", bridge])
-        command = self.lab.argv_in(SWITCH, [sys.executable, "-IS", str(METADATA), address, "8775"])
-        with subprocess.Popen(command, stdin=subprocess.PIPE, text=True) as process:
-            if process.stdin is not None:
-                process.stdin.write(f"{secret}\n")
-                process.stdin.flush()
-            try:
-                yield
-            finally:
-                process.kill()
+    def lease(self) -> bool:
+        """Have the machine get its address by DHCP; return whether it did."""
+        worked, said = self.machine("lease", INTERFACE)
+        if worked:
+            self.lab.lease_tenant(**json.loads(said))
+        return worked
 
-    def on(self, script: str, text: str = "", timeout: float = 60) -> str:
-        """Run a shell script on the machine's node; raises AssertionError when it fails."""
-        done = self.lab.run_in(self.node, ["sh", "-ec", script], timeout, text)
-        if done.returncode:
-            raise AssertionError(f"{self.node}: {script}: {done.stdout}{done.stderr}")
-        return done.stdout
+    def renews(self) -> bool:
+        """Return whether the machine's lease is extended."""
+        return self.machine("renew", INTERFACE, self.address)[0]
 
     def machine(self, action: str, *words: str) -> tuple[bool, str]:
         """Have the machine do something of ``inside/tenant.py``; return whether it worked and what it said."""
-        command = ["ip", "netns", "exec", MACHINE, "python3", PROGRAM, action, *words]
-        done = self.lab.run_in(self.node, command, 60)
+        done = self.lab.run_in(TENANT, _inside(action, *words))
         return done.returncode == 0, (done.stdout + done.stderr).strip()
 
     def reaches_outside(self) -> bool:
         """Return whether the machine reaches the outside at once."""
-        return self.machine("ping", self.outside)[0]
+        return self.machine("ping", self.shape.outside)[0]
 
     def is_reached(self) -> bool:
         """Return whether the outside reaches the machine at once."""
-        return self.lab.run_in(SWITCH, _outside("ping", self.floating)).returncode == 0
+        return self.lab.run_in(SWITCH, _inside("ping", self.floating)).returncode == 0
 
     def tells_metadata(self) -> bool:
         """Return whether the machine reads its own metadata."""
@@ -179,19 +199,14 @@ class Tenant:
 
     def view(self) -> dict[str, bool]:
         """Return everything that a tenant wants, and whether it works now."""
-        return {
-            "renewal": self.machine("renew", "eth0")[0],
-            "out": self.reaches_outside(),
-            "in": self.is_reached(),
-            "metadata": self.tells_metadata(),
-        }
+        seen = {"renewal": self.renews(), "out": self.reaches_outside(), "in": self.is_reached()}
+        return {**seen, "metadata": self.tells_metadata()} if self.serves_metadata else seen
 
     @contextmanager
     def pinging(self) -> Iterator["Pings"]:
         """Ping in both directions all the while."""
-        words = ["pings", self.outside, str(PING_INTERVAL)]
-        out = self.lab.argv_in(self.node, ["ip", "netns", "exec", MACHINE, "python3", PROGRAM, *words])
-        into = self.lab.argv_in(SWITCH, _outside("pings", self.floating, str(PING_INTERVAL)))
+        out = self.lab.argv_in(TENANT, _inside("pings", self.shape.outside, str(PING_INTERVAL)))
+        into = self.lab.argv_in(SWITCH, _inside("pings", self.floating, str(PING_INTERVAL)))
         pings = Pings([_start(out), _start(into)])
         try:
             yield pings
@@ -199,7 +214,7 @@ class Tenant:
             pings.end()
 
 
-def _outside(*words: str) -> list[str]:
+def _inside(*words: str) -> list[str]:
     return [sys.executable, "-IS", str(INSIDE), *words]
 
 
@@ -244,17 +259,12 @@ class Pings:
 
 
 def wait_for(what: Callable[[], _Result], seconds: float, pause: float = 0.5) -> _Result:
-    """Repeat a question until it is answered with something true; raises AssertionError when it never is."""
+    """Repeat a question until it is answered with something true; raises TimeoutError when it never is."""
     deadline = time.monotonic() + seconds
     while True:
         found = what()
         if found:
             return found
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {seconds} s: {getattr(what, '__name__', what)}")
+            raise TimeoutError(f"not within {seconds} s: {getattr(what, '__name__', what)}")
         time.sleep(pause)
-
-
-def last_address(prefix: str) -> str:
-    """Return the address that a lab's switch takes in a network in which it is free."""
-    return str(ip_address(int(ip_network(prefix).broadcast_address) - 1))

@@ -275,6 +275,7 @@ def test_a_lab_that_is_down_takes_no_orders(understudy: Understudy, spec: Path) 
         ("crash", spec, "controller-1"),
         ("boot", spec, "controller-1"),
         ("shell", spec, "controller-1"),
+        ("tenant", spec),
     ):
         done = understudy("lab", *words)
         assert (done.status, "lab-down" in done.err) == (1, True)

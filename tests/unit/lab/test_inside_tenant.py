@@ -11,7 +11,8 @@ from collections.abc import Iterator
 import pytest
 import requests
 
-from understudy.lab.tenant import INSIDE, METADATA
+from understudy.lab.room import METADATA
+from understudy.lab.tenant import INSIDE
 
 SECRET = "a secret"
 INSTANCE = "8a6a3a0e"
@@ -34,8 +35,8 @@ def test_an_echo_is_told_and_its_absence_too() -> None:
 
 
 def test_an_interface_that_is_none_is_told() -> None:
-    for action in ("lease", "renew"):
-        done = run(action, "none0")
+    for words in (("lease", "none0"), ("renew", "none0", "10.0.0.5")):
+        done = run(*words)
         assert (done.returncode, done.stdout) == (1, "")
         assert "FileNotFoundError" in done.stderr
 

@@ -1,4 +1,4 @@
-from understudy.lab.switch import Drop, bridges, configure, filters, plug, unplug
+from understudy.lab.switch import Drop, bridges, configure, filters, lease, plug, tunnel, unplug
 from understudy.lab.topology import LabNode, LabTopology, wire
 
 WIRING = wire(
@@ -38,6 +38,19 @@ def test_a_cable_goes_into_the_bridge_of_its_network() -> None:
     assert lines[0].endswith("netns 4711")
     assert lines[1] == f"link set {TWO} master net0 up"
     assert len(lines) == 2 * len(WIRING.interfaces["two"])
+
+
+def test_a_tunnel_ends_in_the_machine_and_goes_through_the_network_of_the_bridge() -> None:
+    made, moved = tunnel(WIRING.bridges["cluster"], 42, "fa:16:3e:00:00:01", 4711).splitlines()
+    assert made.startswith("link add tunnel0 address fa:16:3e:00:00:01 type vxlan id 42 ")
+    assert " dev net0 local 10.0.0.254 " in made
+    assert moved == "link set tunnel0 netns 4711 name eth0"
+
+
+def test_a_lease_takes_the_place_of_the_one_before() -> None:
+    lines = lease("10.11.12.7/24", "10.11.12.1", 1450).splitlines()
+    assert lines.index("address flush dev eth0") < lines.index("address add 10.11.12.7/24 dev eth0")
+    assert lines[-2:] == ["link set eth0 mtu 1450 up", "route replace default via 10.11.12.1"]
 
 
 def test_unplugging_takes_out_every_cable() -> None:

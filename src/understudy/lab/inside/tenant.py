@@ -1,8 +1,9 @@
-"""What a tenant's machine does on its network, for a stand-in that is a namespace only: run in it by its node's Python.
+"""What a tenant's machine does on its network, for a stand-in that is a namespace only: run in it by the lab's Python.
 
-``tenant.py lease INTERFACE`` gets an address by DHCP and configures it; ``renew INTERFACE`` asks the server that gave
-it for more time (RFC 2131); ``metadata`` reads the machine's own id at 169.254.169.254; ``ping ADDRESS`` asks once for
-an echo. Each prints one line and ends with 0, or says on standard error what did not come, and ends with 1.
+``tenant.py lease INTERFACE`` gets an address by DHCP and prints what came as JSON; ``renew INTERFACE ADDRESS`` asks
+whoever answers for it for more time (RFC 2131); ``metadata`` reads the machine's own id at 169.254.169.254;
+``ping ADDRESS`` asks once for an echo. Each prints one line and ends with 0, or says on standard error what did not
+come, and ends with 1.
 ``pings ADDRESS SECONDS`` asks for ever, so often, and prints the moment of each answer (RFC 792).
 """
 
@@ -10,7 +11,6 @@ import json
 import random
 import socket
 import struct
-import subprocess
 import sys
 import time
 import urllib.request
@@ -28,11 +28,15 @@ def main(action: str, *rest: str) -> None:
     if action == "pings":
         pings(rest[0], float(rest[1]))
         return
-    said = (
-        metadata()
-        if action == "metadata"
-        else {"lease": lease, "renew": renew, "ping": ping}[action](rest[0])
-    )
+    match action:
+        case "metadata":
+            said = metadata()
+        case "lease":
+            said = lease(rest[0])
+        case "renew":
+            said = renew(rest[0], rest[1])
+        case _:
+            said = ping(rest[0])
     sys.stdout.write(f"{said}\n")
 
 
@@ -43,29 +47,23 @@ def metadata() -> str:
 
 
 def lease(interface: str) -> str:
-    """Get an address, configure it with what came with it, and return it."""
-    begun = time.monotonic()
+    """Get an address and return it with what came with it."""
     server, address, _ = _exchange(interface, DISCOVER, OFFER, {})
     wanted = {50: socket.inet_aton(address), 54: socket.inet_aton(server)}
     _, _, options = _exchange(interface, REQUEST, ACK, wanted)
-    prefix = int.from_bytes(options[1], "big").bit_count()
-    _ip("address", "flush", "dev", interface)
-    _ip("address", "add", f"{address}/{prefix}", "dev", interface)
-    if 26 in options:
-        _ip("link", "set", interface, "mtu", str(int.from_bytes(options[26], "big")))
-    if 3 in options:
-        _ip("route", "replace", "default", "via", socket.inet_ntoa(options[3][:4]))
-    _kept(interface).write_text(json.dumps({"server": server, "address": address}), encoding="utf-8")
-    return f"{address} {time.monotonic() - begun:.2f}"
+    length = int.from_bytes(options[1], "big").bit_count()
+    mtu = int.from_bytes(options.get(26, b"\x05\xdc"), "big")
+    return json.dumps(
+        {"address": f"{address}/{length}", "router": socket.inet_ntoa(options[3][:4]), "mtu": mtu}
+    )
 
 
-def renew(interface: str) -> str:
+def renew(interface: str, own: str) -> str:
     """Extend the lease at any server that answers for it, as a client does in the states RENEWING and REBINDING."""
     begun = time.monotonic()
-    known = json.loads(_kept(interface).read_text(encoding="utf-8"))
-    _, address, _ = _exchange(interface, REQUEST, ACK, {}, known["address"])
-    if address != known["address"]:
-        raise OSError(f"{address} came instead of {known['address']}")
+    _, address, _ = _exchange(interface, REQUEST, ACK, {}, own)
+    if address != own:
+        raise OSError(f"{address} came instead of {own}")
     return f"{address} {time.monotonic() - begun:.2f}"
 
 
@@ -120,10 +118,6 @@ def _echoes(
     return moments
 
 
-def _kept(interface: str) -> Path:
-    return Path(f"/run/tenant-{Path('/proc/self/ns/net').stat().st_ino}-{interface}")
-
-
 def _exchange(
     interface: str,
     kind: int,
@@ -147,7 +141,7 @@ def _exchange(
             try:
                 link.sendto(head + MAGIC + body, ("255.255.255.255", 67))
             except OSError:
-                _ip("route", "replace", "255.255.255.255", "dev", interface)
+                time.sleep(WAIT)
                 continue
             answer = _answer(link, number, wanted)
             if answer:
@@ -175,10 +169,6 @@ def _answer(link: socket.socket, number: int, wanted: int) -> "tuple[str, str, d
         if options.get(53) == bytes([wanted]):
             return socket.inet_ntoa(options.get(54, data[20:24])), socket.inet_ntoa(data[16:20]), options
     return None
-
-
-def _ip(*words: str) -> None:
-    subprocess.run(["ip", *words], check=True)
 
 
 if __name__ == "__main__":
