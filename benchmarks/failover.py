@@ -88,9 +88,7 @@ def cut_down(shape: str, source: Path, services: Sequence[str], standby: str) ->
 
 async def drilled(given: Input, lab: Lab, faults: Sequence[str], minutes: float, record: Path) -> None:
     """Drill until all is done or the time is over, and keep the record; what ends it early is told."""
-    nodes, site, watchers = prepare(
-        given.loaded.spec, given.catalog, connector(given.loaded, lab), lab, given.secrets
-    )
+    nodes, site, watchers = prepare(given.cloud(), connector(given.loaded, lab), lab, given.secrets)
     turns = [read_wishes(text, site.facts) for text in faults]
     recorder = Recorder(record)
     try:

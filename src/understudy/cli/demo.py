@@ -184,8 +184,8 @@ def _client(given: Input, lab: Lab) -> ImageClient:
 async def lose_power(given: Input, lab: Lab) -> History:
     """Cut the power of the node that serves images, and watch until all is as it was before."""
     events: list[Event] = []
-    cloud, connect = given.loaded.spec, connector(given.loaded, lab)
-    nodes, site, everyone = prepare(cloud, given.catalog, connect, lab, given.secrets)
+    connect = connector(given.loaded, lab)
+    nodes, site, everyone = prepare(given.cloud(), connect, lab, given.secrets)
     # Only users of images: the clients of all services at once are more than one small machine bears beside the nodes.
     of_images = [
         Watchers([client for client in one.clients if client.service == SERVICE], one.prefix)

@@ -75,8 +75,8 @@ async def drill(  # noqa: PLR0913 - each is an option of the command
     _check_rate(rate)
     given = read_input(spec)
     lab = None if live else lab_of(given.loaded)
-    cloud, catalog = given.loaded.spec, given.catalog
-    nodes, site, watchers = prepare(cloud, catalog, connector(given.loaded, lab), lab, given.secrets)
+    cloud = given.loaded.spec
+    nodes, site, watchers = prepare(given.cloud(), connector(given.loaded, lab), lab, given.secrets)
     allowed = None if lab is not None else frozenset(allow)
     permission = Permission(lab is not None, allowed, _window(window))
     if seed is None:

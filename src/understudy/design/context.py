@@ -129,6 +129,10 @@ class Cloud:
         reached = self.spec.tls is not None and self.address_of(name) is not None and not self.proxied(name)
         return reached and bool(self.select(self.entry(name).tls))
 
+    def secured(self, name: str) -> bool:
+        """Return whether clients speak TLS with a service: with itself or with what stands in front of it."""
+        return self.spec.tls is not None and (self.proxied(name) or self.speaks_tls(name))
+
     def authority(self) -> str:
         """Return the file of authorities that the services trust."""
         return f"{CERTIFICATES}/authority.pem" if has_authority(self.spec) else SYSTEM_AUTHORITIES
@@ -164,8 +168,7 @@ class Cloud:
 
     def url(self, name: str, side: str = "internal") -> str:
         """Return scheme, host and port of a service."""
-        secured = self.spec.tls is not None and (self.proxied(name) or self.speaks_tls(name))
-        return f"{'https' if secured else 'http'}://{self.host_of(name, side)}:{self.port(name)}"
+        return f"{'https' if self.secured(name) else 'http'}://{self.host_of(name, side)}:{self.port(name)}"
 
     def broker(self) -> Broker:
         """Return where the message broker is."""

@@ -9,14 +9,17 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from ruamel.yaml import YAML
 
-from understudy.catalog.model import Catalog
-from understudy.design.context import MESSAGING_USER
+from understudy.design.context import MESSAGING_USER, Cloud
 from understudy.drill.probes.base import ProbeSettings
 from understudy.secret import Secret
-from understudy.spec.model import Address, Spec
+from understudy.spec.tls import AUTHORITY, has_authority, pem
 
 Side = Literal["public", "internal"]
+Place = Literal["machine", "outside"]
+SIDES: tuple[Side, ...] = ("public", "internal")
 KEYSTONE = "keystone"
+METADATA = "169.254.169.254"
+"""Where a machine finds its metadata (the link-local address that all clouds use)."""
 RATE = 20.0
 """Operations a second of a client whose own rate is not given."""
 _LOGGED_IN = ("token", "list", "image", "volume")
@@ -30,6 +33,7 @@ class _Client(BaseModel):
 
     client: str
     kind: str
+    place: Place | Literal["users"] = "users"
     port: int = 0
     rate: float | None = None
     deadline: float = 1.0
@@ -43,39 +47,27 @@ def known_clients() -> Mapping[str, Sequence[_Client]]:
     return TypeAdapter(dict[str, tuple[_Client, ...]]).validate_python(YAML(typ="safe").load(text))
 
 
-def clients_of(
-    spec: Spec, catalog: Catalog, secrets: Mapping[str, Secret]
-) -> dict[Side, list[ProbeSettings]]:
-    """Return the clients of a spec by the side from which they come: users' where there is one, else internal.
+def clients_of(cloud: Cloud, secrets: Mapping[str, Secret]) -> dict[Side, list[ProbeSettings]]:
+    """Return the clients of a cloud by the side from which they come: users' where there is one, else internal.
 
     Clients log in with what ``secrets`` has, by its names there; one whose secret is missing is left out.
     """
     found: dict[Side, list[ProbeSettings]] = {"public": [], "internal": []}
-    for name, service in spec.services.items():
-        virtual = spec.addresses.get(service.address or "")
+    for name in cloud.spec.services:
+        virtual = cloud.address_of(name)
         if virtual is None:
             continue
         side: Side = "public" if virtual.public is not None else "internal"
         for client in known_clients().get(name, ()):
-            port = client.port or catalog.services[name].port
-            login = _login(client.kind, spec, catalog, side, secrets)
+            port = client.port or cloud.port(name)
+            login = _login(client.kind, cloud, side, secrets)
             if port is None or login is None:
                 continue
-            parameters = {**client.parameters, **login}
-            settings = ProbeSettings(
-                client=client.client,
-                service=name,
-                kind=client.kind,
-                address=str(virtual.sides()[side]),
-                port=port,
-                rate=client.rate or RATE,
-                deadline=client.deadline,
-                parameters=parameters,
-            )
-            found[side].append(settings)
-    for name, virtual in spec.addresses.items():
-        sides: dict[Side, Address | None] = {"public": virtual.public, "internal": virtual.internal}
-        for whence, address in sides.items():
+            parameters = {**login, **_secured(cloud, name, secrets)}
+            found[side].append(_settings(client, name, str(virtual.sides()[side]), port, parameters))
+    for name, virtual in cloud.spec.addresses.items():
+        for whence in SIDES:
+            address = virtual.sides().get(whence)
             if address is not None and address.version == 4:
                 owner = ProbeSettings(f"owner-{name}-{whence}", name, "owner", str(address), rate=RATE)
                 found[whence].append(owner)
@@ -87,34 +79,53 @@ def at_rate(clients: Iterable[ProbeSettings], rate: float) -> list[ProbeSettings
     return [client if client.kind in _LEAVES else replace(client, rate=rate) for client in clients]
 
 
-def tenant_clients(service: str, address: str, interface: str) -> list[ProbeSettings]:
-    """Return the clients of a tenant's machine; they work from where its network is seen.
+def tenant_clients(
+    cloud: Cloud, reached: str, outside: str, *, metadata: bool
+) -> dict[Place, list[ProbeSettings]]:
+    """Return the clients of a tenant's machine by where they work: in it, or outside the cloud.
 
-    ``service`` is what the record calls it, ``address`` the machine's, ``interface`` one in its network, for DHCP.
+    ``reached`` is where the outside reaches the machine, ``outside`` what the machine reaches there. ``metadata`` says
+    whether somebody answers for the machine's.
     """
-    return [
-        ProbeSettings(
-            client=client.client,
-            service=service,
-            kind=client.kind,
-            address=str(client.parameters.get("address", address)),
-            port=client.port,
-            rate=client.rate or RATE,
-            deadline=client.deadline,
-            parameters={**client.parameters, "interface": interface},
-        )
-        for client in known_clients()["tenant"]
-    ]
+    targets = {"tenant-reached": reached, "tenant-ping": outside, "tenant-metadata": METADATA}
+    found: dict[Place, list[ProbeSettings]] = {"machine": [], "outside": []}
+    for name in cloud.spec.services:
+        for client in known_clients().get(name, ()):
+            if client.place != "users" and (metadata or client.kind != "http"):
+                settings = _settings(client, name, targets.get(client.client, ""), client.port)
+                found[client.place].append(settings)
+    return found
 
 
-def _login(
-    kind: str, spec: Spec, catalog: Catalog, side: Side, secrets: Mapping[str, Secret]
-) -> dict[str, Any] | None:
+def _settings(
+    client: _Client, service: str, address: str, port: int, parameters: Mapping[str, Any] = {}
+) -> ProbeSettings:
+    return ProbeSettings(
+        client=client.client,
+        service=service,
+        kind=client.kind,
+        address=address,
+        port=port,
+        rate=client.rate or RATE,
+        deadline=client.deadline,
+        parameters={**client.parameters, **parameters},
+    )
+
+
+def _secured(cloud: Cloud, service: str, secrets: Mapping[str, Secret]) -> dict[str, Any]:
+    """Return how a client speaks TLS, where it has to, and whom it trusts (nothing: whom this machine trusts)."""
+    if not cloud.secured(service):
+        return {}
+    return {"tls": True, "authority": secrets[pem(AUTHORITY)].reveal() if has_authority(cloud.spec) else ""}
+
+
+def _login(kind: str, cloud: Cloud, side: Side, secrets: Mapping[str, Secret]) -> dict[str, Any] | None:
     """Return what a client of this kind logs in with; None where that is not known."""
     if kind in _LOGGED_IN:
-        return _identity(spec, catalog, side, secrets) if KEYSTONE in spec.services else None
+        return _identity(cloud, side, secrets) if KEYSTONE in cloud.spec.services else None
     if kind == "row":
-        names = (entry.database.name for name in spec.services if (entry := catalog.services[name]).database)
+        bases = (cloud.entry(name).database for name in cloud.spec.services)
+        names = (database.name for database in bases if database)
         return next((_account(name, secrets, f"database-{name}", database=name) for name in names), None)
     if kind in _MESSAGING:
         return _account(MESSAGING_USER, secrets, "messaging")
@@ -127,14 +138,14 @@ def _account(user: str, secrets: Mapping[str, Secret], secret: str, **more: str)
     return {"user": user, "password": secrets[secret].reveal(), **more}
 
 
-def _identity(
-    spec: Spec, catalog: Catalog, side: Side, secrets: Mapping[str, Secret]
-) -> dict[str, Any] | None:
-    virtual = spec.addresses[spec.services[KEYSTONE].address or ""]
+def _identity(cloud: Cloud, side: Side, secrets: Mapping[str, Secret]) -> dict[str, Any] | None:
+    virtual = cloud.address_of(KEYSTONE)
+    if virtual is None:
+        return None
     address = virtual.public if side == "public" and virtual.public else virtual.internal or virtual.public
     account = _account("admin", secrets, "identity-admin", project="admin")
     return account and {
         "identity_address": str(address),
-        "identity_port": catalog.services[KEYSTONE].port,
+        "identity_port": cloud.port(KEYSTONE),
         **account,
     }

@@ -3,15 +3,16 @@
 from collections.abc import Mapping
 from typing import Any
 
-from understudy.catalog.model import Catalog
 from understudy.design.cluster import address_resource
-from understudy.drill.clients import clients_of
+from understudy.design.context import Cloud
+from understudy.drill.clients import clients_of, tenant_clients
 from understudy.drill.faults.aim import facts_of
 from understudy.drill.faults.strike import Site
 from understudy.drill.nodes import Connect, Nodes
 from understudy.drill.preflight import Permission
 from understudy.drill.run import Drill, Record, Tell, Watchers
-from understudy.lab.client import CLIENT, SWITCH, Lab
+from understudy.lab.client import CLIENT, SWITCH, TENANT, Lab
+from understudy.lab.tenant import Belongings
 from understudy.secret import Secret
 from understudy.spec.model import Spec
 
@@ -39,29 +40,31 @@ def about_of(
     }
 
 
-def watchers_of(
-    spec: Spec, catalog: Catalog, secrets: Mapping[str, Secret], lab: Lab | None
-) -> list[Watchers]:
-    """Return the clients of a spec, in the lab's networks when there is a lab, else on this machine.
+def watchers_of(cloud: Cloud, secrets: Mapping[str, Secret], lab: Lab | None) -> list[Watchers]:
+    """Return the clients of a cloud, in the lab's networks when there is a lab, else on this machine.
+
+    A tenant's machine in the lab is among them.
 
     Raises LabError when the lab does not answer.
     """
-    clients = clients_of(spec, catalog, secrets)
-    places = {"public": CLIENT, "internal": SWITCH}
-    return [
-        Watchers(found, lab.argv_in(places[side], []) if lab is not None else ())
-        for side, found in clients.items()
-        if found
-    ]
+    clients = clients_of(cloud, secrets)
+    if lab is None:
+        return [Watchers(found) for found in clients.values() if found]
+    placed = [(CLIENT, clients["public"]), (SWITCH, clients["internal"])]
+    tenant = Belongings.of(lab)
+    if tenant is not None:
+        own = tenant_clients(cloud, tenant.floating, tenant.outside, metadata=tenant.metadata)
+        placed += [(TENANT, own["machine"]), (SWITCH, own["outside"])]
+    return [Watchers(found, lab.argv_in(where, [])) for where, found in placed if found]
 
 
 def prepare(
-    spec: Spec, catalog: Catalog, connect: Connect, lab: Lab | None, secrets: Mapping[str, Secret]
+    cloud: Cloud, connect: Connect, lab: Lab | None, secrets: Mapping[str, Secret]
 ) -> tuple[Nodes, Site, list[Watchers]]:
     """Return nodes, site and clients of a drill; close the nodes when it is over."""
-    nodes = Nodes(tuple(spec.nodes), connect)
-    site = Site(nodes.host, facts_of(spec, catalog), lab)
-    return nodes, site, watchers_of(spec, catalog, secrets, lab)
+    nodes = Nodes(tuple(cloud.spec.nodes), connect)
+    site = Site(nodes.host, facts_of(cloud.spec, cloud.catalog), lab)
+    return nodes, site, watchers_of(cloud, secrets, lab)
 
 
 __all__ = ["Drill", "Permission", "Prediction", "Record", "Tell", "about_of", "prepare", "watchers_of"]

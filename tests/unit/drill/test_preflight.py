@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from understudy.catalog.load import load_catalog
+from understudy.catalog.releases import release_named
+from understudy.design.context import Cloud
 from understudy.drill.clients import at_rate, clients_of
 from understudy.drill.faults.aim import Wish, facts_of
 from understudy.drill.faults.registry import FAULTS
@@ -20,6 +22,7 @@ from understudy.spec.load import load_spec
 
 ROOT = Path(__file__).parents[3]
 SPEC = load_spec(ROOT / "examples/image-api.yaml").spec
+CLOUD = Cloud(SPEC, load_catalog(), release_named(SPEC.release), Secret)
 NODES = tuple(SPEC.nodes)
 DEVICE = "<primitive id='f1' class='stonith'/>"
 FENCED = f"<cib><configuration><crm_config/><resources>{DEVICE}</resources></configuration></cib>"
@@ -129,8 +132,7 @@ SECRETS = {"identity-admin": Secret("pa55"), "database-keystone": Secret("pa55")
 
 
 def test_clients_come_from_both_sides_and_log_in_only_with_a_password() -> None:
-    catalog = load_catalog()
-    clients = clients_of(SPEC, catalog, SECRETS)
+    clients = clients_of(CLOUD, SECRETS)
     by_name = {client.client: client for side in clients.values() for client in side}
     assert (
         str(SPEC.addresses["api"].public)
@@ -145,7 +147,7 @@ def test_clients_come_from_both_sides_and_log_in_only_with_a_password() -> None:
     assert by_name["rows"].parameters["user"] == by_name["rows"].parameters["database"] == "keystone"
     assert all(client.port for client in by_name.values() if client.kind != "owner")
     assert "pa55" not in repr(clients)
-    without = clients_of(SPEC, catalog, {})
+    without = clients_of(CLOUD, {})
     assert not {"images", "token", "image-written", "rows"} & {
         client.client for side in without.values() for client in side
     }
@@ -153,9 +155,20 @@ def test_clients_come_from_both_sides_and_log_in_only_with_a_password() -> None:
 
 
 def test_a_rate_is_every_clients_but_of_those_that_leave_something() -> None:
-    clients = clients_of(SPEC, load_catalog(), SECRETS)["public"]
+    clients = clients_of(CLOUD, SECRETS)["public"]
     own = {client.client: client.rate for client in clients}
     asked = {client.client: client.rate for client in at_rate(clients, 20)}
     assert own["images"] < 20
     assert asked.pop("image-written") == own["image-written"]
     assert set(asked.values()) == {20}
+
+
+def test_clients_of_a_secured_cloud_speak_tls_and_trust_its_authority() -> None:
+    spec = load_spec(ROOT / "examples/secured.yaml").spec
+    cloud = Cloud(spec, load_catalog(), release_named(spec.release), Secret)
+    found = clients_of(cloud, {**SECRETS, "messaging": Secret("pa55"), "tls-authority.pem": Secret("whom")})
+    clients = {client.client: client for side in found.values() for client in side}
+    reached = [client for client in clients.values() if client.kind != "owner"]
+    assert {client.service for client in reached} == set(spec.services) - {"haproxy"}
+    assert all(client.parameters["tls"] and client.text("authority") == "whom" for client in reached)
+    assert clients["messages"].port == cloud.port("rabbitmq") == 5671

@@ -1,4 +1,4 @@
-"""Rows written to a MariaDB or MySQL server and read back (MySQL client/server protocol, plain connections).
+"""Rows written to a MariaDB or MySQL server and read back (MySQL client/server protocol).
 
 Parameters: ``user``, ``password``, ``database``. The table is the client's own, and dropped in the end. One connection
 is kept: a server that hangs counts each connection that is given up during its login, and locks the host out after a
@@ -11,11 +11,13 @@ from hashlib import sha1
 from typing import ClassVar
 
 from understudy.drill.probes.base import NotServedError, ProbeSettings
+from understudy.drill.probes.http import tls_of
 from understudy.drill.probes.session import SessionProbe, Stream
 
 CAPABILITIES = (
     0x1 | 0x8 | 0x200 | 0x8000 | 0x80000
 )  # long password, with database, 4.1, secure connection, plugins
+TLS = 0x800
 OK, END, ERROR = 0x00, 0xFE, 0xFF
 QUERY = b"\x03"
 UTF8 = 33
@@ -52,9 +54,12 @@ class RowWritten(SessionProbe):
         place = self.settings
         sequence, greeting = await _packet(stream)
         proof = _proof(place.text("password"), _scramble(greeting))
-        head = (
-            CAPABILITIES.to_bytes(4, "little") + (1 << 24).to_bytes(4, "little") + bytes([UTF8]) + bytes(23)
-        )
+        secured = tls_of(place)
+        head = _client_head(CAPABILITIES | (TLS if secured else 0))
+        if secured:
+            sequence += 1
+            _send(stream, sequence, head)
+            await stream.writer.start_tls(secured, server_hostname=place.address)
         user = place.text("user").encode() + b"\0" + bytes([len(proof)]) + proof
         _send(stream, sequence + 1, head + user + place.text("database").encode() + b"\0" + NATIVE + b"\0")
         sequence, answer = await _packet(stream)
@@ -124,6 +129,10 @@ async def _packet(stream: Stream) -> tuple[int, bytes]:
     if payload[0] == ERROR:
         raise NotServedError(f"MySQL error {int.from_bytes(payload[1:3], 'little')}")
     return head[3], payload
+
+
+def _client_head(capabilities: int) -> bytes:
+    return capabilities.to_bytes(4, "little") + (1 << 24).to_bytes(4, "little") + bytes([UTF8]) + bytes(23)
 
 
 def _scramble(greeting: bytes) -> bytes:

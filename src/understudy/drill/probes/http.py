@@ -6,6 +6,7 @@ import json
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from understudy.drill.probes.base import NotServedError, Probe, ProbeSettings
@@ -56,10 +57,13 @@ class Request:
 
 
 def tls_of(settings: ProbeSettings) -> ssl.SSLContext | None:
-    """Return how to speak TLS, or None for plain HTTP; ``authority`` is a file of certificates to trust."""
-    if settings.text("scheme", "http") != "https":
-        return None
-    return ssl.create_default_context(cafile=settings.text("authority") or None)
+    """Return how to speak TLS (``tls``), or None where it is not; ``authority`` has certificates to trust, in PEM."""
+    return _trusting(settings.text("authority")) if settings.parameters.get("tls") else None
+
+
+@cache
+def _trusting(authority: str) -> ssl.SSLContext:
+    return ssl.create_default_context(cadata=authority or None)
 
 
 async def read_answer(reader: asyncio.StreamReader, *, method: str = "GET") -> Answer:
