@@ -166,6 +166,11 @@ class Cloud:
         """Return host and port of each place where clients find a service."""
         return tuple(f"{host}:{self.port(name)}" for host in self.hosts_of(name))
 
+    def nearest(self, name: str, node: str | None) -> str:
+        """Return host and port at which a node finds a service: of its own copy, where clients choose among copies."""
+        copies = self.entry(name).reached_at == "copies" and self.spec.services[name].standby != "cold"
+        return f"{_in_url(self.own_address(node))}:{self.port(name)}" if copies else self.places_of(name)[0]
+
     def url(self, name: str, side: str = "internal") -> str:
         """Return scheme, host and port of a service."""
         return f"{'https' if self.secured(name) else 'http'}://{self.host_of(name, side)}:{self.port(name)}"
@@ -262,6 +267,7 @@ class ServiceContext:
             "own_addresses": {node: self.cloud.own_address(node) for node in self.cloud.spec.nodes},
             "standby": self.service.standby,
             "places": self.cloud.places_of,
+            "nearest": lambda name: self.cloud.nearest(name, self.node),
             "digest": self.digest,
             "proxied": self.cloud.proxied(self.name),
             "tls": self.cloud.spec.tls is not None,
