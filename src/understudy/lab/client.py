@@ -111,7 +111,7 @@ class Lab:
             raise LabError(f"lab {self.name} gave no status")
         nodes = {name: NodeStatus(**node) for name, node in answer["nodes"].items()}
         return LabStatus(
-            nodes, answer["drops"], answer["dead_bmcs"], answer["client_pid"], answer["tenant_pid"]
+            nodes, answer["drops"], answer["dead_bmcs"], answer["client_pid"], answer.get("tenant_pid", 0)
         )
 
     def boot(self, node: str, wait: float = 60) -> None:
