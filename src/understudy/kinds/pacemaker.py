@@ -109,7 +109,7 @@ def _parse_view(asked: str, status: bytes, cib: str) -> ClusterView:
         quorate=coordinator is not None and coordinator.get("with_quorum") == "true",
         coordinator=coordinator.get("name") if coordinator is not None else None,
         resources=tuple(_states(root)),
-        failures=tuple(_failures(cib)),
+        failures=tuple(_failures(cib, root)),
         cib=cib,
     )
 
@@ -133,15 +133,22 @@ def _states(root: etree._Element) -> list[ResourceState]:
     return states
 
 
-def _failures(cib: str) -> list[str]:
-    """Return the operations that ended badly, probes included: crm_mon does not count those as failures."""
+def _failures(cib: str, status: etree._Element) -> list[str]:
+    """Return the operations that ended badly and still count, probes included.
+
+    The status (crm_mon's) lists none whose ``failure-timeout`` is over, which the CIB keeps and no cleanup removes; it
+    does not list probes.
+    """
+    counts = {(one.get("op_key"), one.get("node")) for one in status.iterfind("failures/failure")}
     failures = []
     for state in etree.fromstring(cib.encode()).iterfind("status/node_state"):
         for operation in state.iter("lrm_rsc_op"):
-            code = operation.get("rc-code", "0")
-            if code not in HEALTHY_CODES:
+            code, key = operation.get("rc-code", "0"), operation.get("operation_key", "")
+            if code not in HEALTHY_CODES and (
+                key.endswith("_monitor_0") or (key, state.get("uname")) in counts
+            ):
                 reason = operation.get("exit-reason") or f"exit code {code}"
-                failures.append(f"{operation.get('operation_key')} on {state.get('uname')}: {reason}")
+                failures.append(f"{key} on {state.get('uname')}: {reason}")
     return failures
 
 

@@ -28,6 +28,8 @@ class Cluster:
     """Further copies."""
     cib: str = field(default_factory=lambda: fresh_cib(NODES))
     formed: bool = True
+    failed: list[tuple[str, str]] = field(default_factory=list)
+    """Operations and nodes of the failures that count: crm_mon leaves those out whose time is over."""
     answers: dict[str, Answer] = field(default_factory=dict)
     """How a call of the node's script is answered, by its verb."""
     programs: dict[str, Callable[[list[str], bytes], Completed]] = field(default_factory=dict)
@@ -57,10 +59,12 @@ class Cluster:
             f'<resource id="{name}" role="Started" failed="false" managed="true"><node name="{node}"/></resource>'
             for name, node in [*self.running.items(), *self.more_running]
         )
+        failures = "".join(f'<failure op_key="{key}" node="{node}"/>' for key, node in self.failed)
         quorum = str(self.quorate).lower()
         return (
             f'<pacemaker-result><summary><current_dc name="one" with_quorum="{quorum}"/></summary>'
-            f"<nodes>{nodes}</nodes><resources>{resources}</resources></pacemaker-result>"
+            f"<nodes>{nodes}</nodes><resources>{resources}</resources>"
+            f"<failures>{failures}</failures></pacemaker-result>"
         )
 
 

@@ -185,6 +185,7 @@ async def test_a_resource_that_does_not_start_is_told_with_its_failure(
         "</node_state></status>"
     )
     cluster.cib = cluster.cib.replace("<status/>", failed)
+    cluster.failed = [("web_start_0", "two")]
     with pytest.raises(FindingsError) as caught:
         await KIND.apply(cluster.world(), change)
     (finding,) = caught.value.findings

@@ -44,9 +44,21 @@ async def test_operations_that_ended_badly_are_failures(cluster: Cluster, code: 
     cluster.cib = cluster.cib.replace(
         "<status/>", f'<status><node_state uname="two">{operation}</node_state></status>'
     )
+    cluster.failed = [("web_monitor_10", "two")]
     seen = await pacemaker.view(cluster.world())
     assert seen is not None
     assert seen.failures == ((f"web_monitor_10 on two: exit code {code}",) if told else ())
+
+
+async def test_a_failure_whose_time_is_over_is_none_any_more_but_a_probe_is(cluster: Cluster) -> None:
+    keys = ("web_start_0", "web_monitor_0")
+    operations = "".join(f'<lrm_rsc_op operation_key="{key}" rc-code="1"/>' for key in keys)
+    cluster.cib = cluster.cib.replace(
+        "<status/>", f'<status><node_state uname="two">{operations}</node_state></status>'
+    )
+    seen = await pacemaker.view(cluster.world())
+    assert seen is not None
+    assert seen.failures == ("web_monitor_0 on two: exit code 1",)
 
 
 async def test_waiting_ends_at_its_limit(cluster: Cluster) -> None:
