@@ -182,6 +182,26 @@ def test_root_file_system_is_neither_filled_nor_lost() -> None:
         assert on_node.heal(order()) == []
 
 
+def test_storage_that_came_here_full_is_emptied(tmp_path: Path, folder: Path) -> None:
+    on_node.inject(order({"do": "await-full", "path": str(tmp_path)}))
+    filled = tmp_path / on_node.FILL
+    filled.write_text("full")
+    assert on_node.heal(order()) == []
+    assert not filled.exists()
+    assert not list(folder.glob("*.json"))
+
+
+def test_storage_is_emptied_by_a_node_that_has_forgotten_the_fault(tmp_path: Path, folder: Path) -> None:
+    file = tmp_path / "service.conf"
+    file.write_text("good")
+    filled = tmp_path / on_node.FILL
+    filled.write_text("full")
+    paths = [str(tmp_path), str(file), str(tmp_path / "nowhere")]
+    assert on_node.heal({**order(), "paths": paths}) == []
+    assert not filled.exists()
+    assert not list(folder.glob("*.json"))
+
+
 def test_it_runs_as_nodes_run_it_with_the_systems_python() -> None:
     source = Path(on_node.__file__).read_text()
     argv = ["/usr/bin/python3", "-IS", "-c", source]

@@ -182,6 +182,11 @@ def do_fill(step: Step, note: Note) -> None:
         os.close(descriptor)
 
 
+def do_await_full(step: Step, note: Note) -> None:
+    """Be ready to empty a file system that another node has filled: it may come here while it is full."""
+    note({"undo": "remove", "path": str(pathlib.Path(step["path"]) / FILL)})
+
+
 def do_lose_file_system(step: Step, note: Note) -> None:
     """Shut a file system down as when its device is gone: every access fails until it is mounted anew."""
     note({"undo": "nothing"})
@@ -268,6 +273,8 @@ def heal(order: Step) -> list[str]:
     path = path_of(order["id"])
     for each in order.get("paths", []):
         put_back(each)
+        with contextlib.suppress(NotADirectoryError):
+            pathlib.Path(each, FILL).unlink(missing_ok=True)
     try:
         entries = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
@@ -341,6 +348,7 @@ STEPS = {
     "filter": do_filter,
     "file": do_file,
     "fill": do_fill,
+    "await-full": do_await_full,
     "lose-file-system": do_lose_file_system,
     "command": do_command,
     "daemons": do_daemons,

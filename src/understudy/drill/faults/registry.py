@@ -130,8 +130,16 @@ def _mount(facts: Facts, aim: Aim) -> str:
     return facts.mounts[wanted]
 
 
-def _on_storage(facts: Facts, aim: Aim, *, what: str) -> tuple[Step, ...]:
-    return (NodeStep(aim.nodes[0], {"do": what, "path": _mount(facts, aim)}),)
+def _storage_gone(facts: Facts, aim: Aim) -> tuple[Step, ...]:
+    return (NodeStep(aim.nodes[0], {"do": "lose-file-system", "path": _mount(facts, aim)}),)
+
+
+def _full(facts: Facts, aim: Aim) -> tuple[Step, ...]:
+    """Fill storage where it is mounted, and have every other node ready to empty it: it may move while it is full."""
+    path = _mount(facts, aim)
+    others = (node for node in facts.nodes if node != aim.nodes[0])
+    awaiting = (NodeStep(node, {"do": "await-full", "path": path}) for node in others)
+    return (NodeStep(aim.nodes[0], {"do": "fill", "path": path}), *awaiting)
 
 
 def _fencing_dead(facts: Facts, aim: Aim) -> tuple[Step, ...]:
@@ -252,7 +260,7 @@ _ALL = (
         "shared storage gone",
         RED,
         "storage",
-        partial(_on_storage, what="lose-file-system"),
+        _storage_gone,
         hold=10,
         fences=True,
     ),
@@ -261,7 +269,7 @@ _ALL = (
         "disk full",
         ORANGE,
         "storage",
-        partial(_on_storage, what="fill"),
+        _full,
         hold=10,
         mended_by_hand=True,
     ),

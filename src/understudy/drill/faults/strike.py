@@ -23,6 +23,8 @@ TIMER_SECONDS = 300
 STEP_SECONDS = 90
 HEAL_SECONDS = 240
 RETRY_SECONDS = 1.0
+UNDERWAY_SECONDS = 5.0
+"""So long storage may be mounted nowhere, on its way from one node to another."""
 
 
 class Machines(Protocol):
@@ -120,6 +122,9 @@ async def heal(site: Site, injected: Injected) -> None:
                 findings += _failure("fault-not-healed", injected, step.node, str(error)).findings
     nodes = _nodes(injected.steps)
     problems = await asyncio.gather(*(_heal_on(site, injected, node) for node in nodes))
+    if any(isinstance(step, NodeStep) and step.step["do"] == "fill" for step in injected.steps):
+        await asyncio.sleep(UNDERWAY_SECONDS)
+        problems = await asyncio.gather(*(_heal_on(site, injected, node) for node in nodes))
     for node, problem in zip(nodes, problems, strict=True):
         if problem:
             findings += _failure("fault-not-healed", injected, node, problem).findings
