@@ -1,11 +1,13 @@
 """What a lab can do to its nodes: power loss, fencing by the real agent, hangs, cut networks."""
 
+import sys
 import time
 
 import pytest
 from tests.lab.conftest import DISK, PASSWORD, management, run
 
 from understudy.lab.client import TENANT, Lab, LabError
+from understudy.lab.tenant import INSIDE
 
 pytestmark = [pytest.mark.root, pytest.mark.lab]
 
@@ -215,7 +217,7 @@ def test_a_node_that_lost_its_disk_can_still_lose_its_power(lab: Lab) -> None:
 
 
 def test_a_tenants_machine_stands_in_a_tunnelled_network_whichever_node_is_lost(lab: Lab) -> None:
-    ping = ["ping", "-c1", "-W2", "10.11.12.1"]
+    ping = [sys.executable, "-IS", str(INSIDE), "ping", "10.11.12.1"]
     with pytest.raises(LabError, match="no node tenant"):
         lab.run_in(TENANT, ping)
     for name in ("controller-1", "controller-2"):
