@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from understudy.catalog.load import load_catalog
 from understudy.drill.faults import on_node
-from understudy.drill.faults.aim import State, Wish, aim_of, random_turns, read_wishes
+from understudy.drill.faults.aim import State, Wish, aim_of, facts_of, random_turns, read_wishes
 from understudy.drill.faults.model import Aim, Facts, FaultError, LabStep, NodeStep, ServiceFacts
 from understudy.drill.faults.registry import FAULTS
 from understudy.findings import FindingsError
+from understudy.spec.load import load_spec
 
 ROOT = Path(__file__).parents[3]
 FACTS = Facts(
@@ -189,3 +191,17 @@ def test_random_sequence_on_live_nodes_keeps_to_what_is_allowed_and_can_be_heale
         for wish in turn
     }
     assert allowed == {"move"}
+
+
+def test_processes_are_found_by_port_or_by_the_agents_note() -> None:
+    spec = load_spec(Path("examples/network-stack.yaml")).spec
+    facts = facts_of(spec, load_catalog())
+    aim = Aim(("controller-1",), "neutron-l3-agent")
+    (step,) = FAULTS["process-killed"].steps(facts, aim)
+    assert isinstance(step, NodeStep)
+    assert step.step["pid_file"] == "/run/resource-agents/neutron-l3-agent.pid"
+    (step,) = FAULTS["process-killed"].steps(facts, Aim(("controller-1",), "neutron-server"))
+    assert isinstance(step, NodeStep)
+    assert "pid_file" not in step.step
+    with pytest.raises(FaultError, match="no processes"):
+        FAULTS["process-killed"].steps(facts, Aim(("controller-1",), "neutron-dataplane"))

@@ -69,6 +69,22 @@ def test_killed_server_is_dead_and_nothing_is_to_be_healed(server: tuple[subproc
     assert on_node.heal(order()) == []
 
 
+def test_process_without_a_port_is_found_by_its_agents_note_with_its_children(tmp_path: Path) -> None:
+    note = tmp_path / "conductor.pid"
+    argv = ["sh", "-c", "sleep 600 & echo $!; wait"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        note.write_text(f"{parent.pid}\n{on_node.born(parent.pid)}\n")
+        assert on_node.chosen({"pid_file": str(note)}) == sorted([parent.pid, child])
+        on_node.inject(order({"do": "signal", "signal": "KILL", "pid_file": str(note)}))
+        assert parent.wait(10) == -signal.SIGKILL
+        note.write_text(f"{os.getppid()}\n1\n")
+        with pytest.raises(OSError, match=r"noted in .*conductor.pid"):
+            on_node.inject(order({"do": "signal", "signal": "KILL", "pid_file": str(note)}))
+    assert on_node.heal(order()) == []
+
+
 def test_nobody_to_signal_is_an_error_and_leaves_nothing(folder: Path) -> None:
     with pytest.raises(OSError, match="nothing runs here"):
         on_node.inject(order({"do": "signal", "signal": "KILL", "names": ["no-such-process"]}))

@@ -14,6 +14,7 @@ from understudy.findings import Finding, FindingsError
 from understudy.spec.model import Spec
 
 MOUNTS = "/var/lib/understudy"
+AGENTS_STATE = "/run/resource-agents"
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,7 @@ def _service_facts(spec: Spec, catalog: Catalog, name: str) -> ServiceFacts:
         port=entry.port and entry.port + (BACKEND_OFFSET if service.standby == "balanced" else 0),
         files=tuple(dict.fromkeys(file.path for file in entry.files)),
         storage=service.storage,
+        pid_file=f"{AGENTS_STATE}/{name}.pid" if entry.units and entry.port is None else "",
     )
 
 

@@ -46,6 +46,8 @@ class ServiceFacts:
     port: int | None = None
     files: tuple[str, ...] = ()
     storage: str | None = None
+    pid_file: str = ""
+    """Where the resource agent keeps the process of a service without a port."""
 
 
 @dataclass(frozen=True)

@@ -92,8 +92,31 @@ def holders(sockets: set[str]) -> Iterator[int]:
                 yield pid
 
 
+def family(pid_file: str) -> Iterator[int]:
+    """Yield the process that is noted in a file with its time of birth, if it lives, and all that descend from it."""
+    parents = {pid: parent_of(pid) for pid in processes()}
+    wanted: list[int] = []
+    with contextlib.suppress(OSError, ValueError):
+        noted, birth = pathlib.Path(pid_file).read_text("utf-8").split()
+        wanted = [int(noted)] if born(int(noted)) == birth else []
+    while wanted:
+        found = wanted.pop()
+        if found in parents:
+            yield found
+        wanted += [pid for pid, parent in parents.items() if parent == found]
+
+
+def parent_of(pid: int) -> int:
+    """Return a process' parent, 0 for one that has ended."""
+    with contextlib.suppress(OSError):
+        return int(pathlib.Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()[1])
+    return 0
+
+
 def chosen(step: Step) -> list[int]:
-    """Return the processes that a step is about, by name or by the port that they listen on."""
+    """Return the processes that a step is about, by name, by the port that they listen on or by their pid file."""
+    if "pid_file" in step:
+        return sorted(family(step["pid_file"]))
     if "port" in step:
         return sorted(holders(listening(step["port"])))
     names = {name[:NAME_LENGTH] for name in step["names"]}
@@ -108,14 +131,17 @@ def send(pids: list[tuple[int, str]], number: int) -> None:
                 os.kill(pid, number)
 
 
+def _described(step: Step) -> str:
+    if "pid_file" in step:
+        return f"is noted in {step['pid_file']}"
+    return f"listens on port {step['port']}" if "port" in step else f"is called {', '.join(step['names'])}"
+
+
 def do_signal(step: Step, note: Note) -> None:
     """Kill or stop processes; stopped ones are continued."""
     pids = [(pid, born(pid)) for pid in chosen(step)]
     if not pids:
-        what = (
-            f"listens on port {step['port']}" if "port" in step else f"is called {', '.join(step['names'])}"
-        )
-        raise OSError(f"nothing runs here that {what}")
+        raise OSError(f"nothing runs here that {_described(step)}")
     if step["signal"] == "STOP":
         note({"undo": "continue", "pids": pids})
     send(pids, getattr(signal, "SIG" + step["signal"]))

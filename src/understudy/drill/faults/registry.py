@@ -36,9 +36,10 @@ def _service(facts: Facts, aim: Aim) -> ServiceFacts:
 
 def _signal(facts: Facts, aim: Aim, *, name: str) -> tuple[Step, ...]:
     service = _service(facts, aim)
-    if service.port is None:
-        raise FaultError(f"{service.name} has no port by which to find its processes")
-    step = {"do": "signal", "signal": name, "port": service.port}
+    if service.port is None and not service.pid_file:
+        raise FaultError(f"{service.name} has no processes of its own")
+    found = {"pid_file": service.pid_file} if service.port is None else {"port": service.port}
+    step = {"do": "signal", "signal": name, **found}
     return tuple(NodeStep(node, step) for node in aim.nodes)
 
 

@@ -4,10 +4,10 @@ Its metadata are asked for by the kind ``http``. DHCP is asked from where the ma
 """
 
 import asyncio
+import fcntl
 import secrets
 import socket
 import struct
-from pathlib import Path
 
 from understudy.drill.probes.base import Probe, ProbeSettings
 
@@ -16,6 +16,7 @@ DISCOVER, OFFER = 1, 2
 COOKIE = b"\x63\x82\x53\x63"
 SERVER_PORT, CLIENT_PORT = 67, 68
 DATAGRAM = 2048
+HARDWARE_ADDRESS = 0x8927  # SIOCGIFHWADDR
 
 
 def checksum(data: bytes) -> int:
@@ -86,9 +87,9 @@ class DhcpOffered(Probe):
         """Ask once."""
         del number
         interface = self.settings.text("interface")
-        mac = bytes.fromhex(self.settings.text("mac").replace(":", "")) or _mac_of(interface)
         transaction = secrets.token_bytes(4)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
+            mac = bytes.fromhex(self.settings.text("mac").replace(":", "")) or _mac_of(link, interface)
             link.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             link.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
             link.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode())
@@ -101,6 +102,6 @@ class DhcpOffered(Probe):
                     return ""
 
 
-def _mac_of(interface: str) -> bytes:
-    text = Path("/sys/class/net", interface, "address").read_text(encoding="ascii")
-    return bytes.fromhex(text.strip().replace(":", ""))
+def _mac_of(link: socket.socket, interface: str) -> bytes:
+    """Return an interface's address (netdevice(7)); /sys shows those of the network namespace that mounted it."""
+    return fcntl.ioctl(link, HARDWARE_ADDRESS, struct.pack("256s", interface.encode()))[18:24]

@@ -7,6 +7,7 @@ come, and ends with 1.
 ``pings ADDRESS SECONDS`` asks for ever, so often, and prints the moment of each answer (RFC 792).
 """
 
+import fcntl
 import json
 import random
 import socket
@@ -14,11 +15,11 @@ import struct
 import sys
 import time
 import urllib.request
-from pathlib import Path
 
 MAGIC = b"\x63\x82\x53\x63"
 DISCOVER, OFFER, REQUEST, ACK = 1, 2, 3, 5
 TRIES, WAIT = 4, 2.0
+HARDWARE_ADDRESS = 0x8927  # SIOCGIFHWADDR
 METADATA_SECONDS = 5
 METADATA = "http://169.254.169.254/latest/meta-data/instance-id"
 
@@ -127,12 +128,13 @@ def _exchange(
 ) -> tuple[str, str, dict[int, bytes]]:
     """Broadcast a message until an answer of the wanted kind comes: server, offered address, options."""
     number = random.getrandbits(32)
-    shown = Path(f"/sys/class/net/{interface}/address").read_text(encoding="utf-8")
-    mac = bytes.fromhex(shown.strip().replace(":", ""))
-    head = struct.pack("!BBBBIHH4s12x6s10x192x", 1, 1, 6, 0, number, 0, 0x8000, socket.inet_aton(own), mac)
     pairs = {53: bytes([kind]), 55: bytes([1, 3, 26, 51, 54, 121]), **options}
     body = b"".join(bytes([code, len(value)]) + value for code, value in pairs.items()) + b"\xff"
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
+        mac = _mac_of(link, interface)
+        head = struct.pack(
+            "!BBBBIHH4s12x6s10x192x", 1, 1, 6, 0, number, 0, 0x8000, socket.inet_aton(own), mac
+        )
         link.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         link.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
         link.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode())
@@ -147,6 +149,11 @@ def _exchange(
             if answer:
                 return answer
     raise OSError(f"no DHCP server answered {TRIES} times")
+
+
+def _mac_of(link: socket.socket, interface: str) -> bytes:
+    """Return an interface's address (netdevice(7)); /sys shows those of the network namespace that mounted it."""
+    return fcntl.ioctl(link, HARDWARE_ADDRESS, struct.pack("256s", interface.encode()))[18:24]
 
 
 def _answer(link: socket.socket, number: int, wanted: int) -> "tuple[str, str, dict[int, bytes]] | None":
