@@ -18,8 +18,6 @@ Side = Literal["public", "internal"]
 Place = Literal["machine", "outside"]
 SIDES: tuple[Side, ...] = ("public", "internal")
 KEYSTONE = "keystone"
-METADATA = "169.254.169.254"
-"""Where a machine finds its metadata (the link-local address that all clouds use)."""
 RATE = 20.0
 """Operations a second of a client whose own rate is not given."""
 _LOGGED_IN = ("token", "list", "image", "volume")
@@ -34,6 +32,8 @@ class _Client(BaseModel):
     client: str
     kind: str
     place: Place | Literal["users"] = "users"
+    address: str = ""
+    """Whom it asks, where that is the same in all clouds."""
     port: int = 0
     rate: float | None = None
     deadline: float = 1.0
@@ -87,13 +87,13 @@ def tenant_clients(
     ``reached`` is where the outside reaches the machine, ``outside`` what the machine reaches there. ``metadata`` says
     whether somebody answers for the machine's.
     """
-    targets = {"tenant-reached": reached, "tenant-ping": outside, "tenant-metadata": METADATA}
+    asked: dict[Place, str] = {"machine": outside, "outside": reached}
     found: dict[Place, list[ProbeSettings]] = {"machine": [], "outside": []}
     for name in cloud.spec.services:
         for client in known_clients().get(name, ()):
             if client.place != "users" and (metadata or client.kind != "http"):
-                settings = _settings(client, name, targets.get(client.client, ""), client.port)
-                found[client.place].append(settings)
+                address = client.address or asked[client.place]
+                found[client.place].append(_settings(client, name, address, client.port))
     return found
 
 

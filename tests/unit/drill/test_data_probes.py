@@ -129,9 +129,13 @@ def test_echo_request_has_a_checksum_that_adds_up() -> None:
     assert tenant.checksum(tenant.echo_request(7, 9)) == 0
 
 
-def test_tenants_machine_has_its_clients() -> None:
+def network_stack() -> Cloud:
     spec = load_spec(Path("examples/network-stack.yaml")).spec
-    cloud = Cloud(spec, load_catalog(), release_named(spec.release), Secret)
+    return Cloud(spec, load_catalog(), release_named(spec.release), Secret)
+
+
+def test_tenants_machine_has_its_clients() -> None:
+    cloud = network_stack()
     clients = tenant_clients(cloud, "198.51.100.7", "198.51.100.254", metadata=True)
     outside, machine = ({one.kind: one for one in clients[place]} for place in ("outside", "machine"))
     assert (outside["ping"].address, outside["ping"].service) == ("198.51.100.7", "neutron-l3-agent")
@@ -143,8 +147,7 @@ def test_tenants_machine_has_its_clients() -> None:
 
 
 def test_no_tenants_client_is_among_the_users() -> None:
-    spec = load_spec(Path("examples/network-stack.yaml")).spec
-    cloud = Cloud(spec, load_catalog(), release_named(spec.release), Secret)
+    cloud = network_stack()
     users = {client.client for side in clients_of(cloud, {}).values() for client in side}
     assert {"networks", "neutron-connect"} & users
     assert not {name for name in users if name.startswith("tenant")}

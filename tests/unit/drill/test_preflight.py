@@ -21,8 +21,15 @@ from understudy.secret import Secret
 from understudy.spec.load import load_spec
 
 ROOT = Path(__file__).parents[3]
-SPEC = load_spec(ROOT / "examples/image-api.yaml").spec
-CLOUD = Cloud(SPEC, load_catalog(), release_named(SPEC.release), Secret)
+
+
+def example(name: str) -> Cloud:
+    spec = load_spec(ROOT / "examples" / f"{name}.yaml").spec
+    return Cloud(spec, load_catalog(), release_named(spec.release), Secret)
+
+
+CLOUD = example("image-api")
+SPEC = CLOUD.spec
 NODES = tuple(SPEC.nodes)
 DEVICE = "<primitive id='f1' class='stonith'/>"
 FENCED = f"<cib><configuration><crm_config/><resources>{DEVICE}</resources></configuration></cib>"
@@ -164,11 +171,10 @@ def test_a_rate_is_every_clients_but_of_those_that_leave_something() -> None:
 
 
 def test_clients_of_a_secured_cloud_speak_tls_and_trust_its_authority() -> None:
-    spec = load_spec(ROOT / "examples/secured.yaml").spec
-    cloud = Cloud(spec, load_catalog(), release_named(spec.release), Secret)
+    cloud = example("secured")
     found = clients_of(cloud, {**SECRETS, "messaging": Secret("pa55"), "tls-authority.pem": Secret("whom")})
     clients = {client.client: client for side in found.values() for client in side}
     reached = [client for client in clients.values() if client.kind != "owner"]
-    assert {client.service for client in reached} == set(spec.services) - {"haproxy"}
+    assert {client.service for client in reached} == set(cloud.spec.services) - {"haproxy"}
     assert all(client.parameters["tls"] and client.text("authority") == "whom" for client in reached)
     assert clients["messages"].port == cloud.port("rabbitmq") == 5671

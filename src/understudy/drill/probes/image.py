@@ -2,13 +2,12 @@
 
 import asyncio
 import json
-import secrets
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
 
-from understudy.drill.probes.base import MADE_BY, NotServedError, ProbeSettings
+from understudy.drill.probes.base import NotServedError
 from understudy.drill.probes.http import Answer, Request, check_status
-from understudy.drill.probes.identity import WithToken
+from understudy.drill.probes.marked import Marked
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -18,23 +17,12 @@ AT_ONCE = 4
 """So many images are looked at or deleted at once: a drill of an hour writes thousands."""
 
 
-class ImageWritten(WithToken):
+class ImageWritten(Marked):
     """A small image is created and its data uploaded; it counts as written when both were acknowledged."""
-
-    writes = True
-
-    def __init__(self, settings: ProbeSettings) -> None:
-        super().__init__(settings)
-        self._mark = f"{MADE_BY}{secrets.token_hex(4)}"
-
-    async def prepare(self) -> None:
-        """Delete what drills that were cut short have left."""
-        await super().prepare()
-        await self._delete_all(MADE_BY)
 
     async def operate(self, number: int) -> str:
         """Write one image and return its name."""
-        name = f"{self._mark}-{number}"
+        name = f"{self.mark}-{number}"
         described = {"name": name, "disk_format": "raw", "container_format": "bare", "visibility": "private"}
         body = json.dumps(described).encode()
         headers = {**self.headers(), "Content-Type": "application/json"}
@@ -49,7 +37,7 @@ class ImageWritten(WithToken):
 
     async def collect(self) -> list[str] | None:
         """Return the names of this client's images whose data is there and right."""
-        there = await self._all(self._mark)
+        there = await self._all(self.mark)
         whole = await _a_few_at_once(self._is_whole, there.items())
         return [name for name, is_whole in zip(there, whole, strict=True) if is_whole]
 
@@ -70,11 +58,8 @@ class ImageWritten(WithToken):
             path = page.get("next", "")
         return found
 
-    async def tidy(self) -> None:
-        """Delete what was written, acknowledged or not."""
-        await self._delete_all(self._mark)
-
-    async def _delete_all(self, mark: str) -> None:
+    async def delete_all(self, mark: str) -> None:
+        """Delete all images whose names begin so."""
         for answer in await _a_few_at_once(self._delete, (await self._all(mark)).values()):
             if answer.status not in {204, 404}:
                 raise NotServedError(f"HTTP {answer.status}")

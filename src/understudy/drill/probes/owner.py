@@ -34,6 +34,11 @@ def _ask(probe: socket.socket, name: str, what: int) -> bytes:
     return fcntl.ioctl(probe.fileno(), what, struct.pack("256s", name.encode()[:15]))
 
 
+def hardware_address(link: socket.socket, interface: str) -> bytes:
+    """Return an interface's MAC (netdevice(7)); /sys would show those of the network namespace that mounted it."""
+    return _ask(link, interface, SIOCGIFHWADDR)[18:24]
+
+
 def request_frame(mac: bytes, own: bytes, wanted: bytes) -> bytes:
     """Return the Ethernet frame that asks everybody who has an address."""
     head = BROADCAST + mac + struct.pack("!H", ETHERTYPE_ARP)
@@ -67,7 +72,7 @@ class AddressOwner(Probe):
         link.settimeout(0)
         link.bind((name, ETHERTYPE_ARP))
         own = _ask(link, name, SIOCGIFADDR)[20:24]
-        self._frame = request_frame(_ask(link, name, SIOCGIFHWADDR)[18:24], own, self._wanted)
+        self._frame = request_frame(hardware_address(link, name), own, self._wanted)
         self._socket = link
         self._listening = asyncio.create_task(self._listen(link))
 

@@ -4,19 +4,18 @@ Its metadata are asked for by the kind ``http``. DHCP is asked from where the ma
 """
 
 import asyncio
-import fcntl
 import secrets
 import socket
 import struct
 
 from understudy.drill.probes.base import Probe, ProbeSettings
+from understudy.drill.probes.owner import hardware_address
 
 ECHO, ECHO_REPLY = 8, 0
 DISCOVER, OFFER = 1, 2
 COOKIE = b"\x63\x82\x53\x63"
 SERVER_PORT, CLIENT_PORT = 67, 68
 DATAGRAM = 2048
-HARDWARE_ADDRESS = 0x8927  # SIOCGIFHWADDR
 
 
 def checksum(data: bytes) -> int:
@@ -89,7 +88,9 @@ class DhcpOffered(Probe):
         interface = self.settings.text("interface")
         transaction = secrets.token_bytes(4)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
-            mac = bytes.fromhex(self.settings.text("mac").replace(":", "")) or _mac_of(link, interface)
+            mac = bytes.fromhex(self.settings.text("mac").replace(":", "")) or hardware_address(
+                link, interface
+            )
             link.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             link.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
             link.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode())
@@ -100,8 +101,3 @@ class DhcpOffered(Probe):
             while True:
                 if offered(await loop.sock_recv(link, DATAGRAM), transaction):
                     return ""
-
-
-def _mac_of(link: socket.socket, interface: str) -> bytes:
-    """Return an interface's address (netdevice(7)); /sys shows those of the network namespace that mounted it."""
-    return fcntl.ioctl(link, HARDWARE_ADDRESS, struct.pack("256s", interface.encode()))[18:24]

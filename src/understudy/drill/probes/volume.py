@@ -1,12 +1,10 @@
 """Volumes made through the Block Storage API and looked for again (Block Storage API v3)."""
 
 import json
-import secrets
-from typing import ClassVar
 
-from understudy.drill.probes.base import MADE_BY, NotServedError, ProbeSettings
+from understudy.drill.probes.base import NotServedError, ProbeSettings
 from understudy.drill.probes.http import Answer, Request, check_status
-from understudy.drill.probes.identity import WithToken
+from understudy.drill.probes.marked import Marked
 
 PAGE = 500
 KEPT = 4
@@ -15,33 +13,25 @@ MOST = 8
 """With so many, while the volume service deletes none, nothing is ordered."""
 
 
-class VolumeWritten(WithToken):
+class VolumeWritten(Marked):
     """A volume of 1 GiB is ordered; it counts as written when the API has taken the order.
 
     It is looked for before it is deleted, in the course of things or at the end.
     """
 
-    writes: ClassVar[bool] = True
-
     def __init__(self, settings: ProbeSettings) -> None:
         super().__init__(settings)
-        self._mark = f"{MADE_BY}{secrets.token_hex(4)}"
         self._seen: set[str] = set()
-
-    async def prepare(self) -> None:
-        """Delete what drills that were cut short have left: it counts against the quota."""
-        await super().prepare()
-        await self._delete_all(MADE_BY)
 
     async def operate(self, number: int) -> str:
         """Order one volume and return its name; empty when there are enough."""
-        there = await self._all(self._mark)
+        there = await self._all(self.mark)
         for name, identity in sorted(there.items(), key=_age)[: max(0, len(there) - KEPT + 1)]:
             await self._delete(identity)
             self._seen.add(name)
         if len(there) >= MOST:
             return ""
-        name = f"{self._mark}-{number}"
+        name = f"{self.mark}-{number}"
         check_status(await self._post("/v3/volumes", {"volume": {"name": name, "size": 1}}), self.settings)
         return name
 
@@ -51,7 +41,7 @@ class VolumeWritten(WithToken):
 
     async def collect(self) -> list[str] | None:
         """Return the names of this client's volumes, and of those that were there before they were deleted."""
-        return [*self._seen, *await self._all(self._mark)]
+        return [*self._seen, *await self._all(self.mark)]
 
     async def _all(self, mark: str) -> dict[str, str]:
         answer = await self.call(Request("GET", f"/v3/volumes?limit={PAGE}", self.headers()))
@@ -59,11 +49,8 @@ class VolumeWritten(WithToken):
         volumes = [one for one in answer.json()["volumes"] if str(one["name"]).startswith(mark)]
         return {one["name"]: one["id"] for one in volumes}
 
-    async def tidy(self) -> None:
-        """Delete what was ordered, whatever became of it."""
-        await self._delete_all(self._mark)
-
-    async def _delete_all(self, mark: str) -> None:
+    async def delete_all(self, mark: str) -> None:
+        """Delete all volumes whose names begin so, whatever became of them."""
         for identity in (await self._all(mark)).values():
             await self._delete(identity)
 
