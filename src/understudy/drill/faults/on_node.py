@@ -61,9 +61,15 @@ def name_of(pid: int) -> str:
 
 def born(pid: int) -> str:
     """Return when a process began, in ticks, so that a recycled number is not taken for it."""
-    with contextlib.suppress(OSError, IndexError):
-        return pathlib.Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()[19]
-    return ""
+    fields = stat_of(pid)
+    return fields[19] if fields else ""
+
+
+def stat_of(pid: int) -> list[str]:
+    """Return what /proc/PID/stat says after the name (proc(5)): state first; nothing of one that has ended."""
+    with contextlib.suppress(OSError):
+        return pathlib.Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()
+    return []
 
 
 def listening(port: int) -> set[str]:
@@ -94,7 +100,7 @@ def holders(sockets: set[str]) -> Iterator[int]:
 
 def family(pid_file: str) -> Iterator[int]:
     """Yield the process that is noted in a file with its time of birth, if it lives, and all that descend from it."""
-    parents = {pid: parent_of(pid) for pid in processes()}
+    parents = {pid: int(fields[1]) for pid in processes() if (fields := stat_of(pid))}
     wanted: list[int] = []
     with contextlib.suppress(OSError, ValueError):
         noted, birth = pathlib.Path(pid_file).read_text("utf-8").split()
@@ -104,13 +110,6 @@ def family(pid_file: str) -> Iterator[int]:
         if found in parents:
             yield found
         wanted += [pid for pid, parent in parents.items() if parent == found]
-
-
-def parent_of(pid: int) -> int:
-    """Return a process' parent, 0 for one that has ended."""
-    with contextlib.suppress(OSError):
-        return int(pathlib.Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()[1])
-    return 0
 
 
 def chosen(step: Step) -> list[int]:
@@ -362,10 +361,8 @@ def left(order: Step) -> list[str]:
         found += [each for each in (path + ASIDE, f"{path}/{FILL}") if pathlib.Path(each).exists()]
     found += pinned(order.get("moved", []))
     for pid in processes():
-        with contextlib.suppress(OSError):
-            state = pathlib.Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()[0]
-            if state == "T":
-                found.append(f"stopped process {pid} ({name_of(pid)})")
+        if stat_of(pid)[:1] == ["T"]:
+            found.append(f"stopped process {pid} ({name_of(pid)})")
     return found
 
 
