@@ -7,7 +7,7 @@ from understudy.findings import Finding, FindingsError
 from understudy.lab.client import Lab
 from understudy.lab.tenant import Api, Shape, Tenant
 from understudy.lab.topology import wire
-from understudy.spec.model import Networking
+from understudy.spec.model import ExternalNetwork, Networking
 from understudy.spec.tls import AUTHORITY, has_authority, pem
 
 IDENTITY, NETWORKING = "keystone", "neutron-server"
@@ -19,13 +19,13 @@ def tenant_of(given: Input, lab: Lab) -> Tenant:
 
     Raises FindingsError ``lab-tenant-does-not-fit`` where a machine cannot stand in the tenants' networks, LabError.
     """
-    networking = _networking(given)
+    networking, external = _networking(given)
     cloud, spec = given.cloud(), given.loaded.spec
-    name = _external_network(networking, lab)
+    name = _network_of(external, networking, lab)
     shape = Shape(
         external=str(spec.networks[name]),
-        outside=wire(lab.topology).bridges[name].address.partition("/")[0],
-        label=networking.external.label if networking.external else "",
+        outside=wire(lab.topology).bridges[name].own,
+        label=external.label,
         tunnels_over=networking.tenant.over,
         highly_available=networking.l3_ha,
     )
@@ -41,7 +41,7 @@ def tenant_of(given: Input, lab: Lab) -> Tenant:
     return Tenant(lab, api, shape, serves_metadata=networking.metadata is not None)
 
 
-def _networking(given: Input) -> Networking:
+def _networking(given: Input) -> tuple[Networking, ExternalNetwork]:
     """Return what the spec says of the tenants' networks, where a machine can stand in them."""
     spec = given.loaded.spec
     networking = spec.networking
@@ -52,21 +52,20 @@ def _networking(given: Input) -> Networking:
         raise _does_not_fit("'networking' with an 'external' network")
     if networking.tenant.type != "vxlan":
         raise _does_not_fit("tenants' networks of the type vxlan")
-    return networking
+    return networking, networking.external
 
 
 def _does_not_fit(needed: str) -> FindingsError:
     return FindingsError([Finding("lab-tenant-does-not-fit", values={"needed": needed})])
 
 
-def _external_network(networking: Networking, lab: Lab) -> str:
+def _network_of(external: ExternalNetwork, networking: Networking, lab: Lab) -> str:
     """Return the lab's network that the network nodes' external interface is in."""
-    interface = networking.external.interface if networking.external else ""
     node = (networking.nodes or tuple(lab.topology.nodes))[0]
     for one in wire(lab.topology).interfaces[node]:
-        if one.name == interface:
+        if one.name == external.interface:
             return one.network
-    raise _does_not_fit(f"an interface {interface} of {node} in the lab")
+    raise _does_not_fit(f"an interface {external.interface} of {node} in the lab")
 
 
 def _network_with(address: str, given: Input) -> str:

@@ -4,12 +4,8 @@ The lab's client is one, and so is a tenant's machine. They end with the machine
 """
 
 import asyncio
-import subprocess
-from pathlib import Path
 
 from understudy.lab.supply import NodeError
-
-TOOL_SECONDS = 60
 
 
 async def hold() -> int:
@@ -23,14 +19,3 @@ async def hold() -> int:
     if holder.stdout is None or not await holder.stdout.readline():
         raise NodeError("a network namespace did not start")
     return holder.pid
-
-
-def configure(image: Path, pid: int, batch: str) -> None:
-    """Give ``ip`` a batch inside; raises CalledProcessError."""
-    enter = ["nsenter", f"--net=/proc/{pid}/ns/net", "chroot", str(image), "/usr/sbin/ip", "-batch", "-"]
-    run_tool(enter, batch)
-
-
-def run_tool(command: list[str], text: str = "") -> None:
-    """Run a program that has to succeed; raises CalledProcessError, TimeoutExpired."""
-    subprocess.run(command, input=text, text=True, check=True, capture_output=True, timeout=TOOL_SECONDS)

@@ -27,6 +27,7 @@ from understudy.lab.supply import NodeError
 from understudy.lab.topology import LabTopology
 
 BOOT_SECONDS = 120
+FORMAT_SECONDS = 60
 
 
 def main() -> None:
@@ -85,7 +86,7 @@ async def _start_client(room: Room) -> int:
     """Start the process that keeps the clients' network namespace; return its id."""
     pid, client = await bystander.hold(), room.wiring.client
     switch.run_ip(str(room.image), switch.plug([client], room.wiring, pid))
-    bystander.configure(room.image, pid, switch.configure([client]))
+    switch.run_ip(str(room.image), switch.configure([client]), inside=pid)
     return pid
 
 
@@ -106,7 +107,9 @@ async def _format_disks(room: Room) -> None:
         if disk.filesystem:
             enter = ["nsenter", f"--target={first.pid}", "--mount", "--pid", "--root", "--wd"]
             command = [*enter, "/usr/sbin/mkfs", "-t", disk.filesystem, path]
-            await asyncio.to_thread(bystander.run_tool, command)
+            await asyncio.to_thread(
+                subprocess.run, command, check=True, capture_output=True, text=True, timeout=FORMAT_SECONDS
+            )
             room.event("formatted", disk=path, filesystem=disk.filesystem)
 
 

@@ -289,7 +289,8 @@ async def plug_tenant(room: Room, identifier: int, network: str, mac: str) -> An
     if not room.tenant_pid:
         pid = await bystander.hold()
         switch.run_ip(str(room.image), switch.tunnel(room.bridge(network), identifier, mac, pid))
-        bystander.configure(room.image, pid, "link set eth0 up\nroute replace 255.255.255.255 dev eth0\n")
+        up = "link set eth0 up\nroute replace 255.255.255.255 dev eth0\n"
+        switch.run_ip(str(room.image), up, inside=pid)
         room.tenant_pid = pid
         room.event("tenant-plugged", identifier=identifier, network=network)
     return room.tenant_pid
@@ -298,7 +299,7 @@ async def plug_tenant(room: Room, identifier: int, network: str, mac: str) -> An
 @verb
 async def lease_tenant(room: Room, address: str, router: str, mtu: int) -> Answer:
     """Give the tenant's machine what it got by DHCP."""
-    bystander.configure(room.image, room.tenant_pid, switch.lease(address, router, mtu))
+    switch.run_ip(str(room.image), switch.lease(address, router, mtu), inside=room.tenant_pid)
     return None
 
 
@@ -307,8 +308,7 @@ async def serve_metadata(room: Room, address: str, network: str, secret: str) ->
     """Have a stand-in for the Compute API's metadata answer at an address in a network."""
     if room.metadata is None or room.metadata.returncode is not None:
         bridge = room.bridge(network)
-        length = bridge.address.partition("/")[2]
-        switch.run_ip(str(room.image), f"address replace {address}/{length} dev {bridge.name}\n")
+        switch.run_ip(str(room.image), f"address replace {address}/{bridge.length} dev {bridge.name}\n")
         command = (sys.executable, "-IS", str(METADATA), address, str(METADATA_PORT))
         room.metadata = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.PIPE)
         if room.metadata.stdin is not None:

@@ -38,8 +38,7 @@ def bridges(wiring: Wiring) -> str:
         # the others would send to the dead one until ARP notices, and their fencing devices would not answer.
         kind = "type bridge stp_state 0 forward_delay 0 mcast_snooping 0"
         lines.append(f"link add {bridge.name} address {bridge.mac} {kind}")
-        length = bridge.address.partition("/")[2]
-        addresses = (bridge.address, *(f"{address}/{length}" for address in bridge.bmc_addresses))
+        addresses = (bridge.address, *(f"{address}/{bridge.length}" for address in bridge.bmc_addresses))
         lines += [_address(address, bridge.name) for address in addresses]
         lines.append(f"link set {bridge.name} up")
     return "\n".join(lines)
@@ -60,10 +59,8 @@ def tunnel(bridge: Bridge, identifier: int, mac: str, pid: int) -> str:
 
     The interface is the end of the tunnel: its packets go through the network of the bridge wherever it is itself.
     """
-    own = bridge.address.partition("/")[0]
-    kind = (
-        f"type vxlan id {identifier} group {VXLAN_GROUP} dev {bridge.name} local {own} dstport {VXLAN_PORT}"
-    )
+    through = f"dev {bridge.name} local {bridge.own} dstport {VXLAN_PORT}"
+    kind = f"type vxlan id {identifier} group {VXLAN_GROUP} {through}"
     return f"link add tunnel0 address {mac} {kind}\nlink set tunnel0 netns {pid} name eth0\n"
 
 
@@ -145,10 +142,11 @@ def _ports(network: str, node: str, wiring: Wiring) -> str:
     return ports[0] if ports else ""
 
 
-def run_ip(image: str, batch: str, *, keep_going: bool = False) -> None:
-    """Give ``ip`` a batch; raises CalledProcessError with its standard error."""
+def run_ip(image: str, batch: str, *, inside: int | None = None, keep_going: bool = False) -> None:
+    """Give ``ip`` a batch, in the network namespace of a process or else the caller's; raises CalledProcessError."""
+    enter = [] if inside is None else ["nsenter", f"--net=/proc/{inside}/ns/net"]
     force = ["-force"] if keep_going else []
-    _run(["chroot", image, "/usr/sbin/ip", *force, "-batch", "-"], batch, check=not keep_going)
+    _run([*enter, "chroot", image, "/usr/sbin/ip", *force, "-batch", "-"], batch, check=not keep_going)
 
 
 def run_nft(image: str, script: str) -> None:

@@ -85,6 +85,16 @@ class Bridge:
     bmc_addresses: tuple[str, ...]
     mac: str
 
+    @property
+    def own(self) -> str:
+        """Return the lab's own address without the length."""
+        return self.address.partition("/")[0]
+
+    @property
+    def length(self) -> str:
+        """Return the length of the network's prefix."""
+        return self.address.partition("/")[2]
+
 
 @dataclass(frozen=True)
 class Wiring:
