@@ -169,14 +169,11 @@ def _running(given: Input) -> str:
 
 
 def _client(given: Input, lab: Lab) -> ImageClient:
-    addresses = given.loaded.spec.addresses
-    services = given.loaded.spec.services
-    hosts = {name: addresses[services[name].address or ""].sides() for name in ("keystone", SERVICE)}
-    public = {name: sides.get("public", sides.get("internal")) for name, sides in hosts.items()}
+    cloud = given.cloud()
     return ImageClient(
         lab=lab,
-        keystone=f"http://{public['keystone']}:{given.catalog.services['keystone'].port}/v3",
-        glance=f"http://{public[SERVICE]}:{given.catalog.services[SERVICE].port}",
+        keystone=f"{cloud.url('keystone', 'public')}/v3",
+        glance=cloud.url(SERVICE, "public"),
         password=given.secrets["identity-admin"].reveal(),
     )
 

@@ -158,7 +158,7 @@ class Cloud:
 
     def hosts_of(self, name: str) -> tuple[str, ...]:
         """Return the hosts at which clients find a service: those of its copies, or that of its address."""
-        if self.entry(name).reached_at == "copies" and self.spec.services[name].standby != "cold":
+        if self._found_by_copies(name):
             return tuple(_in_url(self.own_address(node)) for node in self.spec.nodes)
         return (self.host_of(name),)
 
@@ -168,8 +168,12 @@ class Cloud:
 
     def nearest(self, name: str, node: str | None) -> str:
         """Return host and port at which a node finds a service: of its own copy, where clients choose among copies."""
-        copies = self.entry(name).reached_at == "copies" and self.spec.services[name].standby != "cold"
-        return f"{_in_url(self.own_address(node))}:{self.port(name)}" if copies else self.places_of(name)[0]
+        if self._found_by_copies(name):
+            return f"{_in_url(self.own_address(node))}:{self.port(name)}"
+        return self.places_of(name)[0]
+
+    def _found_by_copies(self, name: str) -> bool:
+        return self.entry(name).reached_at == "copies" and self.spec.services[name].standby != "cold"
 
     def url(self, name: str, side: str = "internal") -> str:
         """Return scheme, host and port of a service."""
