@@ -56,8 +56,9 @@ class Front:
     """One service: where clients reach it, and its copies.
 
     A copy is healthy that answers a request for ``check_path`` with one of the statuses of ``accept``; without a path
-    it is taken to be. An address with a certificate, the path of a file that holds its key too, speaks TLS only. A copy
-    is given ``at_once`` requests at a time; others wait here.
+    it is taken to be. When none is, all are tried: copies that have too much to do answer their checks late, and are
+    better than nobody. An address with a certificate, the path of a file that holds its key too, speaks TLS only. A
+    copy is given ``at_once`` requests at a time; others wait here.
     """
 
     name: str
@@ -103,10 +104,13 @@ def _listen(front: Front) -> Iterator[str]:
         yield "    option httpchk"
         yield f"    http-check send meth GET uri {front.check_path}"
         yield f"    http-check expect status {','.join(str(status) for status in front.accept)}"
+        yield "    option allbackups"
     for server in front.servers:
-        check = " check" if front.check_path else ""
+        spot = _spot(server.host, server.port)
         limit = f" maxconn {front.at_once}" if front.at_once else ""
-        yield f"    server {server.name} {_spot(server.host, server.port)}{check}{limit}"
+        yield f"    server {server.name} {spot}{' check' if front.check_path else ''}{limit}"
+        if front.check_path:
+            yield f"    server {server.name}-unchecked {spot} backup{limit}"
 
 
 def _spot(host: str, port: int) -> str:

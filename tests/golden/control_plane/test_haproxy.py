@@ -2,9 +2,15 @@
 
 import os
 import shutil
+import socket
 import subprocess
+import time
+from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Event, Thread
 
 import pytest
 from hypothesis import given
@@ -62,20 +68,81 @@ def test_it_is_the_same_on_every_node(design: Design) -> None:
     assert len({rendered(design, node) for node in balanced().nodes}) == 1
 
 
+def haproxy(folder: Path, *options: str) -> list[str]:
+    """Return the command that runs HAProxy on haproxy.cfg of a folder: this machine's, or that of a lab's image."""
+    image = os.environ.get("UNDERSTUDY_LAB_IMAGE")
+    if shutil.which("haproxy"):
+        return ["haproxy", *options, "-f", str(folder / "haproxy.cfg")]
+    if image and os.geteuid() == 0:
+        script = 'mount --bind "$0" "$1/mnt" && exec chroot "$@" -f /mnt/haproxy.cfg'
+        return ["unshare", "-m", "sh", "-c", script, str(folder), image, "haproxy", *options]
+    pytest.skip("needs haproxy, or root and a lab image")
+
+
 @pytest.mark.root
 def test_haproxy_takes_the_file(design: Design, tmp_path: Path) -> None:
     (tmp_path / "haproxy.cfg").write_text(rendered(design), encoding="utf-8")
-    image = os.environ.get("UNDERSTUDY_LAB_IMAGE")
-    if shutil.which("haproxy"):
-        argv = ["haproxy", "-c", "-f", str(tmp_path / "haproxy.cfg")]
-    elif image and os.geteuid() == 0:
-        script = 'mount --bind "$0" "$1/mnt" && exec chroot "$1" haproxy -c -f /mnt/haproxy.cfg'
-        argv = ["unshare", "-m", "sh", "-c", script, str(tmp_path), image]
-    else:
-        pytest.skip("needs haproxy, or root and a lab image")
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(haproxy(tmp_path, "-c"), capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     assert "[WARNING]" not in done.stderr
+
+
+class Copy(BaseHTTPRequestHandler):
+    """A copy of a service that works, and answers no check while it has too much to do."""
+
+    busy = Event()
+
+    def do_GET(self) -> None:
+        healthy = self.path != "/check" or not self.busy.is_set()
+        self.send_response(200 if healthy else 503)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the library's
+        """Say nothing."""
+
+
+@pytest.mark.root
+def test_copies_that_answer_no_check_in_time_are_tried_when_there_is_no_other(tmp_path: Path) -> None:
+    """A client is served throughout; what was refused to it while HAProxy had no healthy copy would be a 503."""
+    with ExitStack() as stack:
+        copies = [stack.enter_context(ThreadingHTTPServer(("127.0.0.1", 0), Copy)) for _ in range(2)]
+        for copy in copies:
+            Thread(target=copy.serve_forever, daemon=True).start()
+            stack.callback(copy.shutdown)
+        servers = tuple(
+            Server(f"n{number}", "127.0.0.1", copy.server_address[1]) for number, copy in enumerate(copies)
+        )
+        port = free_port()
+        text = render([Front("image", ("127.0.0.1",), port, servers, check_path="/check")])
+        (tmp_path / "haproxy.cfg").write_text(text, encoding="utf-8")
+        log = stack.enter_context((tmp_path / "log").open("w+"))
+        process = subprocess.Popen(haproxy(tmp_path, "-db"), stderr=log)
+        stack.callback(process.wait)
+        stack.callback(process.kill)
+        until = time.monotonic() + 30
+        while not served(port) and time.monotonic() < until:
+            time.sleep(0.05)
+        Copy.busy.set()
+        stack.callback(Copy.busy.clear)
+        while "Running on backup" not in (tmp_path / "log").read_text() and time.monotonic() < until:
+            assert served(port)
+            time.sleep(0.05)
+        assert "Running on backup" in (tmp_path / "log").read_text()
+        assert all(served(port) for _ in range(10))
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+def served(port: int) -> bool:
+    connection = HTTPConnection("127.0.0.1", port, timeout=5)
+    with closing(connection), suppress(ConnectionError):
+        connection.request("GET", "/")
+        return connection.getresponse().status == 200
+    return False
 
 
 def test_copies_listen_at_their_own_address_where_haproxy_looks_for_them(design: Design) -> None:
@@ -140,6 +207,7 @@ def test_an_address_of_version_6_is_in_brackets() -> None:
     text = render([Front("image", ("2001:db8::1",), 9292, (Server("one", "2001:db8::2", 19292),))])
     assert "bind [2001:db8::1]:9292\n" in text
     assert "server one [2001:db8::2]:19292 check\n" in text
+    assert "server one-unchecked [2001:db8::2]:19292 backup\n" in text
 
 
 def test_certificates_are_renewed_over_a_socket_of_roots() -> None:
