@@ -2,7 +2,8 @@
 
 Standard input: one line of JSON, a list of ProbeSettings; the clients work until a line ``stop`` or its end. Standard
 output: events of a history, and an observation ``ready`` once all are prepared. An operation never waits for the one
-before: each begins at its own time, and one that hangs is given up at its deadline.
+before: each begins at its own time, and one that hangs is given up at its deadline. Over a connection that is in use
+none begins: what waited there until its deadline would say nothing of the service.
 """
 
 import asyncio
@@ -68,7 +69,10 @@ class Clients:
         return problem
 
     async def _pace(self, probe: Probe, share: float) -> None:
-        """Begin an operation at every tick; ticks that the machine slept through are left out."""
+        """Begin an operation at every tick.
+
+        Left out are ticks that the machine slept through, and those at which the probe's connection is in use.
+        """
         clock = asyncio.get_running_loop().time
         interval = 1 / probe.settings.rate
         tick = clock() + share * interval
@@ -79,10 +83,11 @@ class Clients:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._stop.wait(), rest)
                     return
-            task = asyncio.create_task(self._operate(probe, number))
-            self._pending.add(task)
-            task.add_done_callback(self._pending.discard)
-            number += 1
+            if not probe.busy():
+                task = asyncio.create_task(self._operate(probe, number))
+                self._pending.add(task)
+                task.add_done_callback(self._pending.discard)
+                number += 1
             tick = max(tick + interval, clock() - interval)
 
     async def _operate(self, probe: Probe, number: int) -> None:

@@ -28,6 +28,7 @@ class Server:
         self.answers = asyncio.Event()
         self.answers.set()
         self.status = 200
+        self.pause = 0.0
         self.requests: list[bytes] = []
         self.port = 0
 
@@ -40,6 +41,7 @@ class Server:
                 body = await reader.readexactly(int(length[0].split(b":")[1])) if length else b""
                 self.requests.append(request + body)
                 await self.answers.wait()
+                await asyncio.sleep(self.pause)
                 writer.write(self._answer(request).encode())
                 await writer.drain()
         except (OSError, asyncio.IncompleteReadError):
@@ -111,6 +113,18 @@ async def test_hanging_operation_does_not_hold_up_the_next() -> None:
     overlapping = [b for a, b in itertools.pairwise(failed) if a.ended and b.began < a.ended]
     assert len(overlapping) > 5
     assert operations[-1].ok
+
+
+async def test_a_session_that_is_slow_is_asked_less_often_and_is_not_away() -> None:
+    """At 50 a second each operation would wait for those before it, until all were given up."""
+    events: list[Event] = []
+    async with serving() as server, watching([client("http-session", server.port)], events.append) as watch:
+        await watch.ready()
+        server.pause = DEADLINE / 3
+        await asyncio.sleep(10 * server.pause)
+    operations = History.of(events).operations
+    assert all(one.ok for one in operations), operations
+    assert 3 < len(operations) < 40
 
 
 async def test_broken_session_is_made_anew() -> None:

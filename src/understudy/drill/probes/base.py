@@ -44,6 +44,10 @@ class Probe:
     async def prepare(self) -> None:
         """Do what comes before the first operation, such as logging in; may fail as operations do."""
 
+    def busy(self) -> bool:
+        """Tell whether no operation can begin now, as the only connection is in use; it begins at the next tick."""
+        return False
+
     async def operate(self, number: int) -> str:
         """Do one operation and return what it wrote, if anything.
 

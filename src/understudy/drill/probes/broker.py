@@ -3,13 +3,11 @@
 Parameters: ``user``, ``password``, ``virtual_host``. Queues are the client's own, durable, and deleted in the end.
 """
 
-import asyncio
 import secrets
 from typing import ClassVar
 
 from understudy.drill.probes.base import MADE_BY, NotServedError, ProbeSettings
-from understudy.drill.probes.http import tls_of
-from understudy.drill.probes.session import SessionProbe, Stream
+from understudy.drill.probes.session import SessionProbe, Stream, connected
 
 HEADER = b"AMQP\0\0\x09\x01"
 METHOD, CONTENT, BODY = 1, 2, 3
@@ -39,8 +37,7 @@ class MessagePassed(SessionProbe):
 
     async def line(self) -> Stream:
         """Connect, log in, open a channel and declare the queue."""
-        place = self.settings
-        stream = Stream(*await asyncio.open_connection(place.address, place.port, ssl=tls_of(place)))
+        stream = Stream(*await connected(self.settings))
         try:
             await self._log_in(stream)
         except BaseException:

@@ -5,14 +5,12 @@ is kept: a server that hangs counts each connection that is given up during its 
 hundred.
 """
 
-import asyncio
 import secrets
 from hashlib import sha1
 from typing import ClassVar
 
 from understudy.drill.probes.base import NotServedError, ProbeSettings
-from understudy.drill.probes.http import tls_of
-from understudy.drill.probes.session import SessionProbe, Stream
+from understudy.drill.probes.session import SessionProbe, Stream, connected, tls_of
 
 CAPABILITIES = (
     0x1 | 0x8 | 0x200 | 0x8000 | 0x80000
@@ -41,8 +39,7 @@ class RowWritten(SessionProbe):
 
     async def line(self) -> Stream:
         """Connect and log in."""
-        place = self.settings
-        stream = Stream(*await asyncio.open_connection(place.address, place.port))
+        stream = Stream(*await connected(self.settings, plain=True))
         try:
             await self._log_in(stream)
         except BaseException:

@@ -1,15 +1,13 @@
 """HTTP over asyncio streams: one connection a request, so that no request depends on another."""
 
 import asyncio
-import contextlib
 import json
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 from understudy.drill.probes.base import NotServedError, Probe, ProbeSettings
+from understudy.drill.probes.session import SessionProbe, Stream, connected, tls_of
 
 READ_LIMIT = 1 << 20
 
@@ -54,16 +52,6 @@ class Request:
             lines.append(f"Content-Length: {len(self.body)}")
         lines.append("Connection: keep-alive" if keep else "Connection: close")
         return ("\r\n".join(lines) + "\r\n\r\n").encode() + self.body
-
-
-def tls_of(settings: ProbeSettings) -> ssl.SSLContext | None:
-    """Return how to speak TLS (``tls``), or None where it is not; ``authority`` has certificates to trust, in PEM."""
-    return _trusting(settings.text("authority")) if settings.parameters.get("tls") else None
-
-
-@cache
-def _trusting(authority: str) -> ssl.SSLContext:
-    return ssl.create_default_context(cadata=authority or None)
 
 
 async def read_answer(reader: asyncio.StreamReader, *, method: str = "GET") -> Answer:
@@ -133,51 +121,40 @@ class HttpHealth(Probe):
     async def operate(self, number: int) -> str:
         """Ask once."""
         del number
-        check_status(await ask(self.settings, self._request()), self.settings)
+        check_status(await ask(self.settings, _page(self.settings)), self.settings)
         return ""
 
-    def _request(self) -> Request:
-        return Request("GET", self.settings.text("path", "/"), {})
 
-
-class HttpSession(HttpHealth):
+class HttpSession(SessionProbe):
     """The same page over one connection that stays open, as clients with a pool keep one; broken, it is made anew."""
 
-    def __init__(self, settings: ProbeSettings) -> None:
-        super().__init__(settings)
-        self._turn = asyncio.Lock()
-        self._open: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+    _answer: Answer
+
+    async def line(self) -> Stream:
+        """Connect."""
+        return Stream(*await connected(self.settings))
 
     async def operate(self, number: int) -> str:
-        """Ask once over the connection, when it is free; an answer that did not come ends the connection."""
-        del number
-        async with self._turn:
-            try:
-                answer = await self._ask()
-            except BaseException:
-                self._drop()
-                raise
-        check_status(answer, self.settings)
+        """Ask once over the connection; an answer that did not come ends it, and a bad one does not."""
+        if self.closed():
+            self.end()  # the server closed it while nothing was asked, which clients with a pool do not notice either
+        await super().operate(number)
+        check_status(self._answer, self.settings)
         return ""
 
-    async def _ask(self) -> Answer:
+    async def over(self, line: Stream, number: int) -> str:
+        """Ask, and keep the answer."""
+        del number
         place = self.settings
-        if self._open is not None and self._open[0].at_eof():
-            self._drop()  # the server closed it while nothing was asked, which clients with a pool do not notice either
-        if self._open is None:
-            self._open = await asyncio.open_connection(place.address, place.port, ssl=tls_of(place))
-        reader, writer = self._open
-        writer.write(self._request().encoded(f"{place.address}:{place.port}", keep=True))
-        answer = await read_answer(reader)
-        if answer.closes:
-            self._drop()
-        return answer
+        line.writer.write(_page(place).encoded(f"{place.address}:{place.port}", keep=True))
+        self._answer = await read_answer(line.reader)
+        if self._answer.closes:
+            self.end()
+        return ""
 
-    def _drop(self) -> None:
-        if self._open is not None:
-            with contextlib.suppress(OSError):
-                self._open[1].transport.abort()
-        self._open = None
+
+def _page(settings: ProbeSettings) -> Request:
+    return Request("GET", settings.text("path", "/"), {})
 
 
 def check_status(answer: Answer, settings: ProbeSettings) -> None:

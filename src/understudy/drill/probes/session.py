@@ -2,8 +2,39 @@
 
 import asyncio
 import contextlib
+import ssl
+from functools import cache
 
 from understudy.drill.probes.base import Probe, ProbeSettings
+
+CONNECT_SECONDS = 0.25
+"""How long the other side's kernel may take to answer; who asks a dead node tries again soon."""
+
+
+def tls_of(settings: ProbeSettings) -> ssl.SSLContext | None:
+    """Return how to speak TLS (``tls``), or None where it is not; ``authority`` has certificates to trust, in PEM."""
+    return _trusting(settings.text("authority")) if settings.parameters.get("tls") else None
+
+
+@cache
+def _trusting(authority: str) -> ssl.SSLContext:
+    return ssl.create_default_context(cadata=authority or None)
+
+
+async def connected(
+    settings: ProbeSettings, *, plain: bool = False
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Connect to the service, with TLS where it speaks it, unless TLS comes later (``plain``). Raises OSError."""
+    async with asyncio.timeout(CONNECT_SECONDS):
+        reader, writer = await asyncio.open_connection(settings.address, settings.port)
+    secured = None if plain else tls_of(settings)
+    if secured:
+        try:
+            await writer.start_tls(secured, server_hostname=settings.address)
+        except BaseException:
+            writer.transport.abort()
+            raise
+    return reader, writer
 
 
 class Stream:
@@ -34,6 +65,10 @@ class SessionProbe(Probe):
         self._turn = asyncio.Lock()
         self._line: Stream | None = None
 
+    def busy(self) -> bool:
+        """Tell whether an operation is under way."""
+        return self._turn.locked()
+
     async def line(self) -> Stream:
         """Connect and log in."""
         raise NotImplementedError
@@ -50,7 +85,15 @@ class SessionProbe(Probe):
                     self._line = await self.line()
                 return await self.over(self._line, number)
             except BaseException:
-                if self._line is not None:
-                    self._line.abort()
-                self._line = None
+                self.end()
                 raise
+
+    def closed(self) -> bool:
+        """Tell whether the other side has closed the connection."""
+        return self._line is not None and self._line.reader.at_eof()
+
+    def end(self) -> None:
+        """End the connection; the next operation makes a new one."""
+        if self._line is not None:
+            self._line.abort()
+        self._line = None
