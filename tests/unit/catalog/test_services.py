@@ -114,6 +114,17 @@ def without_haproxy(cloud: Cloud) -> dict[str, Service]:
 
 
 @pytest.mark.parametrize("name", RELEASES)
+def test_what_runs_under_uwsgi_outlives_a_reload(name: str) -> None:
+    cloud = cloud_of(RELEASES[name])
+    for service in cloud.spec.services:
+        for item in option_items(ServiceContext(cloud, service, "controller-11")):
+            written = {
+                one.name: reveal(one.value) for one in item.options if one.group == "uwsgi" and one.value
+            }
+            assert not written or written["exit-on-reload"] == "false", item.path
+
+
+@pytest.mark.parametrize("name", RELEASES)
 def test_every_option_that_is_written_exists_in_the_release(name: str) -> None:
     # Without HAProxy services speak TLS themselves, which takes the most options.
     clouds = [
