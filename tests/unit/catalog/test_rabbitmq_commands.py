@@ -82,3 +82,12 @@ def test_one_that_answers_is_not_looked_at(commands: Path) -> None:
     (commands / "real").write_text("#!/bin/sh\nexit 0\n")
     (commands / "end-hung-rabbitmq").unlink()
     assert status(commands) == 0
+
+
+def test_a_machine_without_a_broker_is_something_to_stop_and_does_not_serve(commands: Path) -> None:
+    (commands / "real").write_text("#!/bin/sh\nexit 64\n")
+    agent = commands / "rabbitmq-server"
+    agent.write_text(f"#!/bin/sh\n{commands}/rabbitmqctl -n rabbit@localhost status; exit $?\n")
+    agent.chmod(0o755)
+    assert subprocess.run([str(agent), "stop"], check=False).returncode == 0
+    assert subprocess.run([str(agent), "monitor"], check=False).returncode == 64

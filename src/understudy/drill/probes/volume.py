@@ -27,8 +27,9 @@ class VolumeWritten(Marked):
         """Order one volume and return its name; empty when there are enough."""
         there = await self._all(self.mark)
         for name, identity in sorted(there.items(), key=_age)[: max(0, len(there) - KEPT + 1)]:
-            await self._delete(identity)
+            # Beforehand: an order to delete that is not answered in time may be carried out.
             self._seen.add(name)
+            await self._delete(identity)
         if len(there) >= MOST:
             return ""
         name = f"{self.mark}-{number}"
