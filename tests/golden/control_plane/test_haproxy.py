@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import time
 from contextlib import ExitStack, closing, suppress
@@ -15,6 +14,7 @@ from threading import Event, Thread
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.agents.conftest import free_port
 
 from understudy.catalog.load import load_catalog
 from understudy.catalog.releases import release_named
@@ -130,11 +130,6 @@ def test_copies_that_answer_no_check_in_time_are_tried_when_there_is_no_other(tm
             time.sleep(0.05)
         assert "Running on backup" in (tmp_path / "log").read_text()
         assert all(served(port) for _ in range(10))
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 def served(port: int) -> bool:

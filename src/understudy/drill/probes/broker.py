@@ -7,7 +7,7 @@ import secrets
 from typing import ClassVar
 
 from understudy.drill.probes.base import MADE_BY, NotServedError, ProbeSettings
-from understudy.drill.probes.session import SessionProbe, Stream, connected
+from understudy.drill.probes.session import SessionProbe, Stream
 
 HEADER = b"AMQP\0\0\x09\x01"
 METHOD, CONTENT, BODY = 1, 2, 3
@@ -35,32 +35,23 @@ class MessagePassed(SessionProbe):
         super().__init__(settings)
         self._queue = f"{MADE_BY}{secrets.token_hex(4)}"
 
-    async def line(self) -> Stream:
-        """Connect, log in, open a channel and declare the queue."""
-        stream = Stream(*await connected(self.settings))
-        try:
-            await self._log_in(stream)
-        except BaseException:
-            stream.abort()
-            raise
-        return stream
-
-    async def _log_in(self, stream: Stream) -> None:
+    async def log_in(self, line: Stream) -> None:
+        """Log in, open a channel and declare the queue."""
         place = self.settings
-        stream.writer.write(HEADER)
-        await _expect(stream, START)
+        line.writer.write(HEADER)
+        await _expect(line, START)
         login = _long(f"\0{place.text('user')}\0{place.text('password')}")
-        _send(stream, LOGIN, START_OK + bytes(4) + _short("PLAIN") + login + _short("en_US"))
-        limits = await _expect(stream, TUNE)
-        _send(stream, LOGIN, TUNE_OK + limits[:6] + bytes(2))
-        _send(stream, LOGIN, OPEN + _short(place.text("virtual_host", "/")) + _short("") + b"\0")
-        await _expect(stream, OPEN_OK)
-        _send(stream, CHANNEL, CHANNEL_OPEN + _short(""))
-        await _expect(stream, CHANNEL_OPEN_OK)
-        _send(stream, CHANNEL, CONFIRM + AT_ONCE)
-        await _expect(stream, CONFIRM_OK)
-        _send(stream, CHANNEL, DECLARE + bytes(2) + _short(self._queue) + DURABLE + bytes(4))
-        await _expect(stream, DECLARE_OK)
+        _send(line, LOGIN, START_OK + bytes(4) + _short("PLAIN") + login + _short("en_US"))
+        limits = await _expect(line, TUNE)
+        _send(line, LOGIN, TUNE_OK + limits[:6] + bytes(2))
+        _send(line, LOGIN, OPEN + _short(place.text("virtual_host", "/")) + _short("") + b"\0")
+        await _expect(line, OPEN_OK)
+        _send(line, CHANNEL, CHANNEL_OPEN + _short(""))
+        await _expect(line, CHANNEL_OPEN_OK)
+        _send(line, CHANNEL, CONFIRM + AT_ONCE)
+        await _expect(line, CONFIRM_OK)
+        _send(line, CHANNEL, DECLARE + bytes(2) + _short(self._queue) + DURABLE + bytes(4))
+        await _expect(line, DECLARE_OK)
 
     async def over(self, line: Stream, number: int) -> str:
         """Publish and consume one message."""

@@ -10,7 +10,7 @@ from hashlib import sha1
 from typing import ClassVar
 
 from understudy.drill.probes.base import NotServedError, ProbeSettings
-from understudy.drill.probes.session import SessionProbe, Stream, connected, tls_of
+from understudy.drill.probes.session import SessionProbe, Stream, tls_of
 
 CAPABILITIES = (
     0x1 | 0x8 | 0x200 | 0x8000 | 0x80000
@@ -28,6 +28,7 @@ class RowWritten(SessionProbe):
     """A row is inserted, committed and read back."""
 
     writes: ClassVar[bool] = True
+    tls_in_login: ClassVar[bool] = True
 
     def __init__(self, settings: ProbeSettings) -> None:
         super().__init__(settings)
@@ -37,35 +38,26 @@ class RowWritten(SessionProbe):
         """Make the table."""
         await self._ask(f"CREATE TABLE IF NOT EXISTS {self._table} (id BIGINT PRIMARY KEY) ENGINE=InnoDB")
 
-    async def line(self) -> Stream:
-        """Connect and log in."""
-        stream = Stream(*await connected(self.settings, plain=True))
-        try:
-            await self._log_in(stream)
-        except BaseException:
-            stream.abort()
-            raise
-        return stream
-
-    async def _log_in(self, stream: Stream) -> None:
+    async def log_in(self, line: Stream) -> None:
+        """Log in, over TLS where the server speaks it."""
         place = self.settings
-        sequence, greeting = await _packet(stream)
+        sequence, greeting = await _packet(line)
         proof = _proof(place.text("password"), _scramble(greeting))
         secured = tls_of(place)
         head = _client_head(CAPABILITIES | (TLS if secured else 0))
         if secured:
             sequence += 1
-            _send(stream, sequence, head)
-            await stream.writer.start_tls(secured, server_hostname=place.address)
+            _send(line, sequence, head)
+            await line.writer.start_tls(secured, server_hostname=place.address)
         user = place.text("user").encode() + b"\0" + bytes([len(proof)]) + proof
-        _send(stream, sequence + 1, head + user + place.text("database").encode() + b"\0" + NATIVE + b"\0")
-        sequence, answer = await _packet(stream)
+        _send(line, sequence + 1, head + user + place.text("database").encode() + b"\0" + NATIVE + b"\0")
+        sequence, answer = await _packet(line)
         if answer[0] == END:
             plugin, _, scramble = answer[1:].partition(b"\0")
             if plugin != NATIVE:
                 raise NotServedError(f"login by {plugin.decode(errors='replace')}")
-            _send(stream, sequence + 1, _proof(place.text("password"), scramble.rstrip(b"\0")))
-            await _packet(stream)
+            _send(line, sequence + 1, _proof(place.text("password"), scramble.rstrip(b"\0")))
+            await _packet(line)
 
     async def over(self, line: Stream, number: int) -> str:
         """Insert a row and read it back; return its number."""

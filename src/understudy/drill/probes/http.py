@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from understudy.drill.probes.base import NotServedError, Probe, ProbeSettings
-from understudy.drill.probes.session import SessionProbe, Stream, connected, tls_of
+from understudy.drill.probes.session import SessionProbe, Stream, tls_of
 
 READ_LIMIT = 1 << 20
 
@@ -129,10 +129,6 @@ class HttpSession(SessionProbe):
     """The same page over one connection that stays open, as clients with a pool keep one; broken, it is made anew."""
 
     _answer: Answer
-
-    async def line(self) -> Stream:
-        """Connect."""
-        return Stream(*await connected(self.settings))
 
     async def operate(self, number: int) -> str:
         """Ask once over the connection; an answer that did not come ends it, and a bad one does not."""

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import ssl
 from functools import cache
+from typing import ClassVar
 
 from understudy.drill.probes.base import Probe, ProbeSettings
 
@@ -19,22 +20,6 @@ def tls_of(settings: ProbeSettings) -> ssl.SSLContext | None:
 @cache
 def _trusting(authority: str) -> ssl.SSLContext:
     return ssl.create_default_context(cadata=authority or None)
-
-
-async def connected(
-    settings: ProbeSettings, *, plain: bool = False
-) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Connect to the service, with TLS where it speaks it, unless TLS comes later (``plain``). Raises OSError."""
-    async with asyncio.timeout(CONNECT_SECONDS):
-        reader, writer = await asyncio.open_connection(settings.address, settings.port)
-    secured = None if plain else tls_of(settings)
-    if secured:
-        try:
-            await writer.start_tls(secured, server_hostname=settings.address)
-        except BaseException:
-            writer.transport.abort()
-            raise
-    return reader, writer
 
 
 class Stream:
@@ -58,7 +43,9 @@ class Stream:
 
 
 class SessionProbe(Probe):
-    """A probe that does one operation at a time over one connection."""
+    """A probe that does one operation at a time over one connection; ``tls_in_login`` where TLS is agreed on there."""
+
+    tls_in_login: ClassVar[bool] = False
 
     def __init__(self, settings: ProbeSettings) -> None:
         super().__init__(settings)
@@ -70,8 +57,22 @@ class SessionProbe(Probe):
         return self._turn.locked()
 
     async def line(self) -> Stream:
-        """Connect and log in."""
-        raise NotImplementedError
+        """Connect to the service, with TLS where it speaks it from the first byte on, and log in. Raises OSError."""
+        place = self.settings
+        async with asyncio.timeout(CONNECT_SECONDS):
+            line = Stream(*await asyncio.open_connection(place.address, place.port))
+        try:
+            secured = None if self.tls_in_login else tls_of(place)
+            if secured:
+                await line.writer.start_tls(secured, server_hostname=place.address)
+            await self.log_in(line)
+        except BaseException:
+            line.abort()
+            raise
+        return line
+
+    async def log_in(self, line: Stream) -> None:
+        """Do what comes before the first operation; nothing where that is all."""
 
     async def over(self, line: Stream, number: int) -> str:
         """Do one operation over the connection."""
