@@ -75,8 +75,8 @@ def test_the_real_fencing_agent_switches_a_peer_off_and_on(lab: Lab) -> None:
     assert fence(lab, "status") == 0
     assert fence(lab, "off") == 0
     assert lab.status().nodes["controller-2"].power == "off"
-    assert fence(lab, "status", "systems_uri=/redfish/v1/Systems/controller-2") == 2
-    assert fence(lab, "on", "systems_uri=/redfish/v1/Systems/controller-2") == 0
+    assert fence(lab, "status", "systems_uri=/redfish/v1/Systems/1") == 2
+    assert fence(lab, "on", "systems_uri=/redfish/v1/Systems/1") == 0
     assert lab.status().nodes["controller-2"].power == "on"
     lab.boot("controller-2")
 

@@ -14,7 +14,9 @@ DISK_BYTES = 2 * 1024**3
 
 def topology_of(spec: Spec) -> LabTopology:
     """Return the machines, networks and disks of a spec: the same names and the same addresses."""
-    device = (spec.fencing.redfish or spec.fencing.ipmi) if spec.fencing else None
+    redfish = spec.fencing.redfish if spec.fencing else None
+    device = (redfish or spec.fencing.ipmi) if spec.fencing else None
+    system = {"bmc_system": redfish.systems_uri} if redfish and redfish.systems_uri else {}
     nodes = {}
     for name, addresses in spec.nodes.items():
         legs = {network: str(address) for network, address in addresses.items()}
@@ -24,6 +26,7 @@ def topology_of(spec: Spec) -> LabTopology:
             bmc_network=device.network if device else None,
             bmc_address=bmc,
             bmc_user=(device.user or "admin") if device else "admin",
+            **system,
         )
     return LabTopology(
         name=spec.cloud,

@@ -44,13 +44,14 @@ RESET_TYPES: tuple[ResetType, ...] = (
 
 @dataclass(frozen=True)
 class Bmc:
-    """One BMC: whose it is, who may log in, and what it is connected to.
+    """One BMC: whose it is, where its system is, who may log in, and what it is connected to.
 
-    ``is_on`` tells the power state; ``reset`` does a reset, given its type and the address it was asked from, and
-    returns when its effect is there.
+    ``system`` is the path of the one system. ``is_on`` tells the power state; ``reset`` does a reset, given its type
+    and the address it was asked from, and returns when its effect is there.
     """
 
     node: str
+    system: str
     user: str
     password: str
     is_on: Callable[[], bool]
@@ -78,7 +79,7 @@ class Bmc:
 
     @property
     def _uri(self) -> str:
-        return f"{_SYSTEMS}/{self.node}"
+        return self.system.rstrip("/")
 
     @property
     def _target(self) -> str:
@@ -107,7 +108,7 @@ class Bmc:
         return {
             "@odata.id": self._uri,
             "@odata.type": "#ComputerSystem.v1_10_0.ComputerSystem",
-            "Id": self.node,
+            "Id": self._uri.rpartition("/")[2],
             "Name": self.node,
             "SystemType": "Virtual",
             "PowerState": "On" if self.is_on() else "Off",
@@ -149,6 +150,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server_version = "understudy-bmc"
     timeout = REQUEST_SECONDS
+    disable_nagle_algorithm = True  # a body would wait 40 ms for the acknowledgement of its headers
 
     def _serve(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))

@@ -96,7 +96,14 @@ class Room:
         """Put a BMC at each address of one."""
         for name, node in self.topology.nodes.items():
             if node.bmc_address:
-                bmc = Bmc(name, node.bmc_user, self._passwords[name], self._is_on(name), self._resetter(name))
+                bmc = Bmc(
+                    name,
+                    node.bmc_system,
+                    node.bmc_user,
+                    self._passwords[name],
+                    self._is_on(name),
+                    self._resetter(name),
+                )
                 self.bmcs[name] = BmcServer(bmc, node.bmc_address, BMC_PORT, context)
                 self.bmcs[name].open()
 

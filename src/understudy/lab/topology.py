@@ -20,12 +20,16 @@ NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 
 @dataclass(frozen=True)
 class LabNode:
-    """One machine: its address in each of its networks (in the order of its interfaces) and its BMC."""
+    """One machine: its address in each of its networks (in the order of its interfaces) and its BMC.
+
+    ``bmc_system`` is the path at which the BMC has the machine.
+    """
 
     addresses: Mapping[str, str]
     bmc_network: str | None = None
     bmc_address: str | None = None
     bmc_user: str = "admin"
+    bmc_system: str = "/redfish/v1/Systems/1"
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import requests
 
 from understudy.lab.redfish import RESET_TYPES, Bmc, BmcServer, ResetType, make_certificate
 
-SYSTEM = "/redfish/v1/Systems/controller-1"
+SYSTEM = "/redfish/v1/Systems/System.Embedded.1"
 RESET = f"{SYSTEM}/Actions/ComputerSystem.Reset"
 
 
@@ -46,7 +46,7 @@ def machine() -> Machine:
 
 @pytest.fixture
 def call(machine: Machine, tmp_path: Path) -> Iterator[Caller]:
-    bmc = Bmc("controller-1", "admin", "secret", lambda: machine.on, machine.reset)
+    bmc = Bmc("controller-1", SYSTEM, "admin", "secret", lambda: machine.on, machine.reset)
     server = BmcServer(bmc, "127.0.0.1", 0, make_certificate(tmp_path, ["127.0.0.1"]))
     server.open()
     yield Caller(server, tmp_path / "bmc.pem")
