@@ -57,7 +57,10 @@ _CAPABILITIES_WITHHELD = (
 
 @dataclass(frozen=True)
 class Machine:
-    """What a node is made of; ``network`` is input for ``ip -batch``, ``disks`` gives device numbers by path."""
+    """What a node is made of; ``network`` is input for ``ip -batch``, ``disks`` gives device numbers by path.
+
+    For ``firmware_seconds`` it has power and does nothing else.
+    """
 
     name: str
     image: str
@@ -67,6 +70,7 @@ class Machine:
     console: str
     network: str
     disks: Mapping[str, tuple[int, int]]
+    firmware_seconds: float = 0.0
 
     def to_json(self) -> str:
         """Return the one line that :func:`main` reads."""
@@ -122,7 +126,8 @@ def _become_init(machine: Machine) -> None:
         "UNDERSTUDY_LAB": machine.mount_point,
     }
     init = f"/{RUN_DIRECTORY}/init.py"
-    os.execve("/usr/bin/python3", ["/usr/bin/python3", "-IS", init, str(_NOTIFY)], environment)  # noqa: S606 - PID 1 is no child
+    command = ["/usr/bin/python3", "-IS", init, str(_NOTIFY), str(machine.firmware_seconds)]
+    os.execve(command[0], command, environment)  # noqa: S606 - PID 1 is no child
 
 
 def _build_root(machine: Machine) -> None:

@@ -26,6 +26,13 @@ END_SECONDS = 30
 SHUTDOWN_SECONDS = 120
 """How long an orderly shutdown may take before the power is cut."""
 
+FIRMWARE_SECONDS = 10
+"""How long a node has power before it boots, but for its first boot.
+
+Servers test themselves for a minute and more, virtual machines have a boot menu. A node that came back within a second
+of its fencing, as namespaces do, would join the cluster in the middle of the recovery from its loss and hold that up.
+"""
+
 _REBOOT_CALLED = -signal.SIGHUP
 """How PID 1 ends when a process in its namespace restarts the machine (reboot(2), "Behavior inside PID namespaces")."""
 
@@ -48,6 +55,7 @@ class Node:
         self.pid: int | None = None
         self.booted = asyncio.Event()
         self.boot_seconds: float | None = None
+        self._new = True
         self._stopped: set[int] = set()
         self._folder = folder
         self._site = site
@@ -124,6 +132,7 @@ class Node:
             if supply:
                 await supply.abandon()
             raise NodeError(f"{self.name} did not start: {error or 'too slow'}") from error
+        self._new = False
         self._site.event("power-on", node=self.name, reason=reason)
         self._watch = asyncio.create_task(self._follow(supply, began))
 
@@ -140,6 +149,7 @@ class Node:
             console=str(self._folder / "console.log"),
             network=switch.configure(self.interfaces),
             disks={disk.path: (disk.major, disk.minor) for disk in self._site.disks},
+            firmware_seconds=0.0 if self._new else FIRMWARE_SECONDS,
         )
 
     async def _follow(self, supply: Supply, began: float) -> None:

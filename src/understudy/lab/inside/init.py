@@ -1,6 +1,7 @@
 """PID 1 of a node: starts what is enabled for runlevel 2, keeps the system log, reaps, and stops in order.
 
-Run as ``python3 -IS init.py FD``; it writes ``booted`` to the descriptor when every start script has ended.
+Run as ``python3 -IS init.py FD SECONDS``; it begins after so many seconds, which stand for the firmware's, and writes
+``booted`` to the descriptor when every start script has ended.
 SIGTERM and SIGINT stop the services that were enabled, then everything else, and exit.
 """
 
@@ -202,6 +203,8 @@ def _spawn(command: list[str]) -> int:
 def main() -> None:
     """Run the node."""
     os.umask(0o022)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    time.sleep(float(sys.argv[2]))
     prepare()
     Init(int(sys.argv[1]), Log()).run()
 
