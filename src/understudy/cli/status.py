@@ -64,6 +64,7 @@ def _document(
         and seen.quorate
         and all(state == "online" for state in nodes.values())
         and all(resource["state"] == "running" for resource in resources)
+        and not seen.silent
         and not pending
     )
     return {
@@ -74,6 +75,7 @@ def _document(
         "coordinator": seen.coordinator if seen else None,
         "nodes": nodes,
         "resources": resources,
+        "silent": list(seen.silent) if seen else [],
         "failures": list(seen.failures) if seen else [],
         "pending": pending,
         "foreign": list(planned.plan.foreign) if planned else [],
@@ -163,6 +165,7 @@ def _print(document: dict[str, object]) -> None:
             f"\n{len(certificates)} certificates; {first['name']} is the first to expire, {first['until'][:10]}."
         )
     for key, title in (
+        ("silent", "Copies that do not answer, which their address avoids"),
         ("failures", "Failed operations; 'crm_resource --cleanup' forgets them"),
         ("pending", "Differs from the spec; 'understudy plan' shows how"),
         ("foreign", "Not made by understudy, and left alone"),

@@ -44,6 +44,8 @@ It is above the stickiness of an address, so that one broken copy sends the addr
 below INFINITY, so that several services behind one address do not pull each other down: with INFINITY an address may
 only be where a copy of every one of them runs, and a service that starts nowhere, or two that are broken on different
 nodes, would take the address from all the others. As it is, the address goes where most of them are healthy."""
+UNHEALTHY = "unhealthy-"
+"""How the attribute begins with which the watcher beside a copy of a warm service says that it does not serve."""
 OFF_COORDINATOR = 10
 """How little an address wants the coordinator's node: less than stickiness, so that nothing moves when another node
 becomes the coordinator, and less than any preference; it only decides between nodes that are equal otherwise."""
@@ -358,7 +360,7 @@ def _away_from_sick(address: str, service: str) -> Location:
         id=f"location-{address}-healthy-{service}",
         resource=address,
         score=-HEALTHY_COPY,
-        rule=Rule(expressions=(Expression(attribute=f"unhealthy-{service}", operation="eq", value="1"),)),
+        rule=Rule(expressions=(Expression(attribute=f"{UNHEALTHY}{service}", operation="eq", value="1"),)),
     )
 
 

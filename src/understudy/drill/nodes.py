@@ -107,7 +107,7 @@ def observed(view: ClusterView, fencing: Sequence[str]) -> dict[str, object]:
 
 
 def unhealthy(view: ClusterView | None, names: Sequence[str], expected: Mapping[str, int]) -> list[str]:
-    """Return what is missing until the cluster is as it was: all nodes in, quorum, every resource where enough run."""
+    """Return what is missing until the cluster is as it was: all nodes in, quorum, enough copies that serve."""
     if view is None:
         return ["no node answers for the cluster"]
     running = active(view)
@@ -121,4 +121,5 @@ def unhealthy(view: ClusterView | None, names: Sequence[str], expected: Mapping[
             for resource, count in expected.items()
             if len(running.get(resource, ())) < count
         ),
+        *(f"{copy} does not answer" for copy in view.silent),
     ]

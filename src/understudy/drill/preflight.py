@@ -110,6 +110,7 @@ def ready(
         if name not in running
     ]
     findings += [Finding("drill-resource-failed", values={"failure": failure}) for failure in view.failures]
+    findings += [Finding("drill-copy-silent", values={"copy": copy}) for copy in view.silent]
     findings += [
         Finding("drill-left-behind", values={"node": node, "left": ", ".join(found)})
         for node, found in left.items()

@@ -3,12 +3,13 @@
 import asyncio
 import json
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
 from lxml import etree
 
+from understudy.design.cluster import UNHEALTHY
 from understudy.findings import Finding, FindingsError
 from understudy.hosts.model import Completed, Host
 from understudy.kinds.model import World
@@ -33,7 +34,10 @@ class ResourceState:
 
 @dataclass(frozen=True)
 class ClusterView:
-    """What one node says about the cluster."""
+    """What one node says about the cluster.
+
+    ``silent`` are copies of which the watcher beside them says that they do not serve, as ``SERVICE on NODE``.
+    """
 
     asked: str
     online: tuple[str, ...]
@@ -45,6 +49,7 @@ class ClusterView:
     resources: tuple[ResourceState, ...]
     failures: tuple[str, ...]
     cib: str
+    silent: tuple[str, ...] = ()
 
     def where(self, resource: str) -> str | None:
         """Return the node on which a resource runs, clone instances of it included."""
@@ -111,7 +116,17 @@ def _parse_view(asked: str, status: bytes, cib: str) -> ClusterView:
         resources=tuple(_states(root)),
         failures=tuple(_failures(cib, root)),
         cib=cib,
+        silent=tuple(_silent(cib)),
     )
+
+
+def _silent(cib: str) -> Iterator[str]:
+    """Yield the copies that the attributes of their nodes call unhealthy."""
+    for state in etree.fromstring(cib.encode()).iterfind("status/node_state"):
+        for attribute in state.iterfind("transient_attributes//nvpair"):
+            name = attribute.get("name", "")
+            if name.startswith(UNHEALTHY) and attribute.get("value") == "1":
+                yield f"{name.removeprefix(UNHEALTHY)} on {state.get('uname')}"
 
 
 def _states(root: etree._Element) -> list[ResourceState]:

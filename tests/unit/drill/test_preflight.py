@@ -68,6 +68,7 @@ def test_whole_cluster_is_ready() -> None:
         (replace(WHOLE, standby=NODES[:1]), {}, "drill-node-standby"),
         (replace(WHOLE, resources=WHOLE.resources[1:]), {}, "drill-resource-stopped"),
         (replace(WHOLE, failures=("web_monitor_5000 on a: not running",)), {}, "drill-resource-failed"),
+        (replace(WHOLE, silent=("glance-api on a",)), {}, "drill-copy-silent"),
         (WHOLE, {NODES[0]: ["a filter"]}, "drill-left-behind"),
     ],
 )
@@ -132,6 +133,9 @@ def test_health_is_what_it_was_before() -> None:
         "mariadb runs 0 times of 1"
     ]
     assert unhealthy(replace(WHOLE, online=NODES[1:]), NODES, before) == [f"{NODES[0]} is not online"]
+    assert unhealthy(replace(WHOLE, silent=("glance-api on a",)), NODES, before) == [
+        "glance-api on a does not answer"
+    ]
     assert observed(WHOLE, ["f1"])["fencing"] == ["f1"]
 
 

@@ -61,6 +61,22 @@ async def test_a_failure_whose_time_is_over_is_none_any_more_but_a_probe_is(clus
     assert seen.failures == ("web_monitor_0 on two: exit code 1",)
 
 
+async def test_copies_that_their_watcher_marks_are_silent(cluster: Cluster) -> None:
+    marks = "".join(
+        f'<nvpair id="{name}" name="{name}" value="{value}"/>'
+        for name, value in (("unhealthy-web", "1"), ("unhealthy-other", "0"), ("#health-disk", "1"))
+    )
+    attributes = (
+        f"<transient_attributes><instance_attributes>{marks}</instance_attributes></transient_attributes>"
+    )
+    cluster.cib = cluster.cib.replace(
+        "<status/>", f'<status><node_state uname="two">{attributes}</node_state></status>'
+    )
+    seen = await pacemaker.view(cluster.world())
+    assert seen is not None
+    assert seen.silent == ("web on two",)
+
+
 async def test_waiting_ends_at_its_limit(cluster: Cluster) -> None:
     cluster.online = ("one", "two")
     with pytest.raises(FindingsError) as caught:
