@@ -165,18 +165,20 @@ def test_what_the_cluster_was_told_is_taken_back_although_a_reboot_has_forgotten
     assert log.read_text().split() == ["undone"]
 
 
+@pytest.mark.parametrize(
+    ("constraint", "word"),
+    [("cli-prefer-ip-api-public", "preferred"), ("cli-ban-ip-api-public-on-controller-1", "banned")],
+)
 def test_a_resource_that_is_still_pinned_to_a_node_is_left_behind(
-    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, constraint: str, word: str
 ) -> None:
     del folder
     asked = tmp_path / "cibadmin"
-    asked.write_text(
-        """#!/bin/sh\necho '<rsc_location id="cli-prefer-ip-api-public" rsc="ip-api-public"/>'\n"""
-    )
+    asked.write_text(f"""#!/bin/sh\necho '<rsc_location id="{constraint}" rsc="ip-api-public"/>'\n""")
     asked.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     found = list(on_node.pinned(["ip-api", "ip-api-public"]))
-    assert found == ["constraint cli-prefer-ip-api-public: crm_resource --resource ip-api-public --clear"]
+    assert found == [f"ip-api-public is {word} somewhere: crm_resource --resource ip-api-public --clear"]
     asked.write_text("#!/bin/sh\nexit 102\n")
     assert list(on_node.pinned(["ip-api-public"])) == []
 

@@ -340,7 +340,7 @@ def set_timer(order: Step) -> None:
 
 
 def pinned(resources: list[str]) -> Iterator[str]:
-    """Yield the constraints by which a command has moved one of these resources; none where no cluster runs."""
+    """Yield by which command one of these resources has been moved and still is; none where no cluster runs."""
     if not resources:
         return
     try:
@@ -348,8 +348,12 @@ def pinned(resources: list[str]) -> Iterator[str]:
     except (OSError, subprocess.SubprocessError):
         return
     for resource in resources:
-        if f'id="cli-prefer-{resource}"' in text:
-            yield f"constraint cli-prefer-{resource}: crm_resource --resource {resource} --clear"
+        for word, beginning in (
+            ("preferred", f'cli-prefer-{resource}"'),
+            ("banned", f"cli-ban-{resource}-on-"),
+        ):
+            if f'id="{beginning}' in text:
+                yield f"{resource} is {word} somewhere: crm_resource --resource {resource} --clear"
 
 
 def left(order: Step) -> list[str]:

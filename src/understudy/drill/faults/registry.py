@@ -53,10 +53,11 @@ def _file(facts: Facts, aim: Aim, *, change: Mapping[str, object]) -> tuple[Step
 
 
 def _move(facts: Facts, aim: Aim) -> tuple[Step, ...]:
+    """Ban the address from where it is, as ``crm resource move`` and ``pcs resource move`` do; the cluster chooses."""
     resource = _service(facts, aim).moves
     if not aim.others:
         raise FaultError("there is no other node to move to")
-    argv = ["crm_resource", "--resource", resource, "--move", "--node", aim.others[0]]
+    argv = ["crm_resource", "--resource", resource, "--ban", "--node", aim.nodes[0]]
     undo = ["crm_resource", "--resource", resource, "--clear"]
     return (NodeStep(aim.others[0], {"do": "command", "argv": argv, "undo": undo}),)
 
