@@ -26,7 +26,7 @@ END_SECONDS = 30
 SHUTDOWN_SECONDS = 120
 """How long an orderly shutdown may take before the power is cut."""
 
-FIRMWARE_SECONDS = 10
+FIRMWARE_SECONDS = 5
 """How long a node has power before it boots, but for its first boot.
 
 Servers test themselves for a minute and more, virtual machines have a boot menu. A node that came back within a second
