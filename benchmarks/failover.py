@@ -1,9 +1,10 @@
 """Failover of the guides' configuration and of ours, beside each other: the same faults, clients, lab and machine.
 
 Run as root from the root of the repository: ``python -m benchmarks.failover [--runs N] [--minutes M] [SERVICE ...]``.
-For each shape a lab is brought up, the spec applied and drilled, fault after fault, N times or for M minutes. With
-``--database`` the node of the database is struck instead of that of the Image API's address.
-Both specs are those of ``examples/``, cut down to the services named (default: database, Keystone and Image API). The
+For each shape a lab is brought up, the spec applied and drilled, fault after fault, N times or for M minutes: the
+guides', ours with ``warm`` APIs, and ours with ``balanced`` ones. With ``--database`` the node of the database is
+struck instead of that of the Image API's address.
+All specs are those of ``examples/``, cut down to the services named (default: database, Keystone and Image API). The
 Image API has no shared storage in either, as where images are in an object store: only then may it run everywhere. The
 result is written to ``benchmarks/results/failover.json``, the records below ``build/``.
 """
@@ -43,7 +44,14 @@ from understudy.lab.lifecycle import take_down
 from understudy.report.drill_page import drill_page
 from understudy.spec.load import load_spec
 
-SHAPES = {"guide": Path("examples/guide-control-plane.yaml"), "ours": Path("examples/control-plane.yaml")}
+GUIDE, OURS, BALANCED = "guide", "ours", "balanced"
+SHAPES = {
+    GUIDE: Path("examples/guide-control-plane.yaml"),
+    OURS: Path("examples/control-plane.yaml"),
+    BALANCED: Path("examples/control-plane.yaml"),
+}
+STANDBY = {OURS: "warm", BALANCED: "balanced"}
+"""How our APIs stand by."""
 SERVICES = ("mariadb", "keystone", "glance-api")
 OF_SERVICE = ("process-killed", "process-hung", "move")
 OF_NODE = ("power-loss", "cluster-cut")
@@ -55,21 +63,20 @@ RUNS = 10
 MINUTES = 60.0
 
 
-def cut_down(shape: str, source: Path, services: Sequence[str], standby: str) -> Path:
+def cut_down(shape: str, source: Path, services: Sequence[str]) -> Path:
     """Write a spec with these services only, and without what none of them uses; return its path."""
     yaml = YAML(typ="safe")
     spec: dict[str, Any] = yaml.load(source.read_text(encoding="utf-8"))
     kept = {name: dict(spec["services"].get(name, {"standby": "warm"})) for name in services}
     if IMAGES in kept:
         kept[IMAGES].pop("storage", None)
-    if shape == "ours":
+    if standby := STANDBY.get(shape):
         for name in ("keystone", IMAGES):
             if name in kept:
                 kept[name]["standby"] = standby
+        kept.pop("haproxy", None)
         if standby == "balanced":
             kept["haproxy"] = {"standby": "warm"}
-        else:
-            kept.pop("haproxy", None)
     used = {str(one.get(key)) for one in kept.values() for key in ("address", "storage")}
     spec |= {
         "cloud": f"failover-{shape}",
@@ -153,29 +160,54 @@ def kept(shape: str, at: str) -> Judgement | None:
     return judge(history_of(record)) if record.exists() else None
 
 
-def outages_at_database() -> list[dict[str, object]]:
-    """Return what was measured when the database's node was struck, if it was."""
-    ours, guide = (kept(shape, DATABASE) for shape in ("ours", "guide"))
-    rows = side_by_side(ours.outcomes, guide.outcomes) if ours and guide else []
-    return [row | {"fault": f"{row['fault']}:{DATABASE}"} for row in rows if row["fault"] in OF_NODE]
+def rows_of(found: Mapping[str, Judgement]) -> list[dict[str, object]]:
+    """Return the runs of all shapes for each fault and service; none unless there are ours and the guides'."""
+    if not {OURS, GUIDE} <= found.keys():
+        return []
+    guide = found[GUIDE].outcomes
+    rows = side_by_side(found[OURS].outcomes, guide)
+    if BALANCED in found:
+        too = {(row["fault"], row["service"]): row for row in side_by_side(found[BALANCED].outcomes, guide)}
+        for row in rows:
+            if other := too.get((row["fault"], row["service"])):
+                row.update(balanced=other["ours"], balanced_ratio=other["ratio"])
+    return rows
+
+
+def failed_requests(judged: Judgement) -> dict[str, dict[str, int]]:
+    """Return by fault how many requests the clients of the Image API made while it stood, and how many failed."""
+    total: dict[str, dict[str, int]] = {}
+    for outcome in judged.outcomes:
+        sums = total.setdefault(outcome.fault, {"requests": 0, "failed": 0, "unknown": 0})
+        for client in outcome.clients:
+            if client.figures.service == IMAGES:
+                sums["requests"] += client.figures.operations
+                sums["failed"] += client.figures.failed
+                sums["unknown"] += client.figures.unknown
+    return total
 
 
 def document(found: Mapping[str, Judgement], options: argparse.Namespace) -> dict[str, object]:
     """Return the result as plain data."""
+    at_database = {shape: judged for shape in SHAPES if (judged := kept(shape, DATABASE)) is not None}
     return {
         "machine": machine(),
         "command": "python -m benchmarks.failover " + " ".join(sys.argv[1:]),
         "services": list(options.services),
-        "standby_of_ours": options.standby,
         "verdicts": {
             shape: {
                 one.question: {"answer": one.answer, "details": list(one.details)} for one in judged.verdicts
             }
             for shape, judged in found.items()
         },
+        "failed_requests": {shape: failed_requests(judged) for shape, judged in found.items()},
         "outages": [
-            *side_by_side(found["ours"].outcomes, found["guide"].outcomes),
-            *outages_at_database(),
+            *rows_of(found),
+            *(
+                row | {"fault": f"{row['fault']}:{DATABASE}"}
+                for row in rows_of(at_database)
+                if row["fault"] in OF_NODE
+            ),
         ],
     }
 
@@ -186,9 +218,8 @@ def main() -> None:
     parser.add_argument("services", nargs="*", default=list(SERVICES))
     parser.add_argument("--runs", type=int, default=RUNS)
     parser.add_argument("--minutes", type=float, default=MINUTES, help="for the faults of each shape")
-    parser.add_argument("--standby", choices=("warm", "balanced"), default="warm", help="of our APIs")
     parser.add_argument(
-        "--only", choices=tuple(SHAPES), help="measure one shape, and take the record kept of the other"
+        "--only", choices=tuple(SHAPES), help="measure one shape, and take the records kept of the others"
     )
     parser.add_argument("--database", action="store_true", help="strike the database's node; see above")
     options = parser.parse_args()
@@ -196,15 +227,15 @@ def main() -> None:
     options.services = options.services or list(SERVICES)
     for shape, source in SHAPES.items():
         if options.only in (None, shape):
-            spec = cut_down(shape, source, options.services, options.standby)
+            spec = cut_down(shape, source, options.services)
             asyncio.run(shape_drilled(shape, spec, at, options.runs, options.minutes))
     found = {shape: judged for shape in SHAPES if (judged := kept(shape, IMAGES)) is not None}
-    if len(found) < len(SHAPES):
+    if not {OURS, GUIDE} <= found.keys():
         return
     result = document(found, options)
     RESULT.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    history = history_of(record_of("ours", IMAGES))
-    page = drill_page(history, found["ours"], "Failover, ours beside the guides'", found["guide"])
+    history = history_of(record_of(OURS, IMAGES))
+    page = drill_page(history, found[OURS], "Failover, ours beside the guides'", found[GUIDE])
     RESULT.with_suffix(".html").write_text(page, encoding="utf-8")
     print(json.dumps(result["outages"], indent=2))
 
