@@ -5,7 +5,7 @@ For each shape a lab is brought up, the spec applied and drilled, fault after fa
 guides', ours with ``warm`` APIs, and ours with ``balanced`` ones. With ``--database`` the node of the database is
 struck instead of that of the Image API's address.
 All specs are those of ``examples/``, cut down to the services named (default: database, Keystone and Image API). The
-Image API has no shared storage in either, as where images are in an object store: only then may it run everywhere. The
+Image API has no shared storage in any, as where images are in an object store: only then may it run everywhere. The
 result is written to ``benchmarks/results/failover.json``, the records below ``build/``.
 """
 

@@ -103,6 +103,7 @@ async def _view_of(host: Host) -> ClusterView | None:
 
 def _parse_view(asked: str, status: bytes, cib: str) -> ClusterView:
     root = etree.fromstring(status)
+    states = etree.fromstring(cib.encode()).findall("status/node_state")
     nodes = root.findall("nodes/node")
     coordinator = root.find("summary/current_dc")
     return ClusterView(
@@ -114,15 +115,15 @@ def _parse_view(asked: str, status: bytes, cib: str) -> ClusterView:
         quorate=coordinator is not None and coordinator.get("with_quorum") == "true",
         coordinator=coordinator.get("name") if coordinator is not None else None,
         resources=tuple(_states(root)),
-        failures=tuple(_failures(cib, root)),
+        failures=tuple(_failures(states, root)),
         cib=cib,
-        silent=tuple(_silent(cib)),
+        silent=tuple(_silent(states)),
     )
 
 
-def _silent(cib: str) -> Iterator[str]:
+def _silent(states: Sequence[etree._Element]) -> Iterator[str]:
     """Yield the copies that the attributes of their nodes call unhealthy."""
-    for state in etree.fromstring(cib.encode()).iterfind("status/node_state"):
+    for state in states:
         for attribute in state.iterfind("transient_attributes//nvpair"):
             name = attribute.get("name", "")
             if name.startswith(UNHEALTHY) and attribute.get("value") == "1":
@@ -148,7 +149,7 @@ def _states(root: etree._Element) -> list[ResourceState]:
     return states
 
 
-def _failures(cib: str, status: etree._Element) -> list[str]:
+def _failures(states: Sequence[etree._Element], status: etree._Element) -> list[str]:
     """Return the operations that ended badly and still count, probes included.
 
     The status (crm_mon's) lists none whose ``failure-timeout`` is over, which the CIB keeps and no cleanup removes; it
@@ -156,7 +157,7 @@ def _failures(cib: str, status: etree._Element) -> list[str]:
     """
     counts = {(one.get("op_key"), one.get("node")) for one in status.iterfind("failures/failure")}
     failures = []
-    for state in etree.fromstring(cib.encode()).iterfind("status/node_state"):
+    for state in states:
         for operation in state.iter("lrm_rsc_op"):
             code, key = operation.get("rc-code", "0"), operation.get("operation_key", "")
             if code not in HEALTHY_CODES and (

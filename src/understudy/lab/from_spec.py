@@ -5,7 +5,7 @@ from dataclasses import replace
 from understudy.catalog.releases import Release
 from understudy.findings import Finding, FindingsError
 from understudy.lab.image import Recipe, recipe_for
-from understudy.lab.topology import LabDisk, LabNode, LabTopology
+from understudy.lab.topology import BMC_SYSTEM, LabDisk, LabNode, LabTopology
 from understudy.spec.load import LoadedSpec
 from understudy.spec.model import Spec
 
@@ -16,7 +16,6 @@ def topology_of(spec: Spec) -> LabTopology:
     """Return the machines, networks and disks of a spec: the same names and the same addresses."""
     redfish = spec.fencing.redfish if spec.fencing else None
     device = (redfish or spec.fencing.ipmi) if spec.fencing else None
-    system = {"bmc_system": redfish.systems_uri} if redfish and redfish.systems_uri else {}
     nodes = {}
     for name, addresses in spec.nodes.items():
         legs = {network: str(address) for network, address in addresses.items()}
@@ -26,7 +25,7 @@ def topology_of(spec: Spec) -> LabTopology:
             bmc_network=device.network if device else None,
             bmc_address=bmc,
             bmc_user=(device.user or "admin") if device else "admin",
-            **system,
+            bmc_system=(redfish.systems_uri if redfish else None) or BMC_SYSTEM,
         )
     return LabTopology(
         name=spec.cloud,

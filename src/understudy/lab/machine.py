@@ -70,7 +70,7 @@ class Machine:
     console: str
     network: str
     disks: Mapping[str, tuple[int, int]]
-    firmware_seconds: float = 0.0
+    firmware_seconds: float
 
     def to_json(self) -> str:
         """Return the one line that :func:`main` reads."""

@@ -55,7 +55,6 @@ class Node:
         self.pid: int | None = None
         self.booted = asyncio.Event()
         self.boot_seconds: float | None = None
-        self._new = True
         self._stopped: set[int] = set()
         self._folder = folder
         self._site = site
@@ -132,7 +131,6 @@ class Node:
             if supply:
                 await supply.abandon()
             raise NodeError(f"{self.name} did not start: {error or 'too slow'}") from error
-        self._new = False
         self._site.event("power-on", node=self.name, reason=reason)
         self._watch = asyncio.create_task(self._follow(supply, began))
 
@@ -149,7 +147,7 @@ class Node:
             console=str(self._folder / "console.log"),
             network=switch.configure(self.interfaces),
             disks={disk.path: (disk.major, disk.minor) for disk in self._site.disks},
-            firmware_seconds=0.0 if self._new else FIRMWARE_SECONDS,
+            firmware_seconds=FIRMWARE_SECONDS if self._watch else 0,
         )
 
     async def _follow(self, supply: Supply, began: float) -> None:

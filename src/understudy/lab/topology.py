@@ -18,6 +18,10 @@ NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 """What a lab or a node may be called: a host name's letters, short enough for a socket's path."""
 
 
+BMC_SYSTEM = "/redfish/v1/Systems/1"
+"""Where a BMC has its machine, unless the spec says."""
+
+
 @dataclass(frozen=True)
 class LabNode:
     """One machine: its address in each of its networks (in the order of its interfaces) and its BMC.
@@ -29,7 +33,7 @@ class LabNode:
     bmc_network: str | None = None
     bmc_address: str | None = None
     bmc_user: str = "admin"
-    bmc_system: str = "/redfish/v1/Systems/1"
+    bmc_system: str = BMC_SYSTEM
 
 
 @dataclass(frozen=True)

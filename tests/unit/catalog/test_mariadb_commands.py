@@ -1,13 +1,12 @@
 """The command that stands between the agent of the database and its client: what it does about a server that hangs."""
 
-import os
 import signal
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
+from tests.unit.catalog.conftest import daemon
 
 from understudy.catalog.load import load_catalog
 
@@ -34,17 +33,10 @@ def client(folder: Path, script: str) -> None:
     path.chmod(0o755)
 
 
-@contextmanager
-def server(command: Path, script: str, title: str = "mariadbd") -> Iterator[subprocess.Popen[bytes]]:
-    """Run something with the title of a server, known by its pid file."""
-    with subprocess.Popen([title, "-c", script], executable="/bin/sh") as process:
-        command.with_name("pid").write_text(f"{process.pid}\n")
-        try:
-            yield process
-        finally:
-            if process.poll() is None:
-                os.kill(process.pid, signal.SIGCONT)
-                process.kill()
+def server(
+    command: Path, script: str, title: str = "mariadbd"
+) -> AbstractContextManager[subprocess.Popen[bytes]]:
+    return daemon(command.with_name("pid"), script, title)
 
 
 def ask(command: Path) -> subprocess.CompletedProcess[str]:

@@ -1,13 +1,12 @@
 """The commands that stand between the agent of RabbitMQ and rabbitmqctl: what they do about a broker that hangs."""
 
-import os
 import signal
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
+from tests.unit.catalog.conftest import daemon
 
 from understudy.catalog.load import load_catalog
 
@@ -36,17 +35,10 @@ def commands(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@contextmanager
-def broker(commands: Path, script: str, title: str = "rabbitmq") -> Iterator[subprocess.Popen[bytes]]:
-    """Run something with the title of a broker, known by its pid file."""
-    with subprocess.Popen([title, "-c", script], executable="/bin/sh") as process:
-        (commands / "pid").write_text(f"{process.pid}\n")
-        try:
-            yield process
-        finally:
-            if process.poll() is None:
-                os.kill(process.pid, signal.SIGCONT)
-                process.kill()
+def broker(
+    commands: Path, script: str, title: str = "rabbitmq"
+) -> AbstractContextManager[subprocess.Popen[bytes]]:
+    return daemon(commands / "pid", script, title)
 
 
 def status(commands: Path) -> int:
