@@ -36,9 +36,10 @@ defaults
     timeout http-request 10s
     # Consoles of servers are open for long without a word.
     timeout tunnel 1h
-    # A copy that hangs is left within 4.5 s, one that refuses connections at its next check.
+    # A copy that hangs is left within 4.5 s, and its requests end. One that refuses connections is checked faster; it
+    # is only a check that marks it down, as what a request marks down takes that request along.
     default-server inter 1s fastinter 500ms downinter 1s fall 2 rise 2 on-marked-down shutdown-sessions
-    default-server observe layer4 error-limit 3 on-error sudden-death
+    default-server observe layer4 error-limit 1 on-error fastinter
 """
 
 

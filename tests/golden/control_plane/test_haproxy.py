@@ -4,7 +4,8 @@ import os
 import shutil
 import subprocess
 import time
-from contextlib import ExitStack, closing, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -102,9 +103,9 @@ class Copy(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-@pytest.mark.root
-def test_copies_that_answer_no_check_in_time_are_tried_when_there_is_no_other(tmp_path: Path) -> None:
-    """A client is served throughout; what was refused to it while HAProxy had no healthy copy would be a 503."""
+@contextmanager
+def in_front_of_two(folder: Path) -> Iterator[tuple[int, list[ThreadingHTTPServer]]]:
+    """Run HAProxy before two copies until it serves; give its port and the copies. What it says is in ``log``."""
     with ExitStack() as stack:
         copies = [stack.enter_context(ThreadingHTTPServer(("127.0.0.1", 0), Copy)) for _ in range(2)]
         for copy in copies:
@@ -115,20 +116,47 @@ def test_copies_that_answer_no_check_in_time_are_tried_when_there_is_no_other(tm
         )
         port = free_port()
         text = render([Front("image", ("127.0.0.1",), port, servers, check_path="/check")])
-        (tmp_path / "haproxy.cfg").write_text(text, encoding="utf-8")
-        log = stack.enter_context((tmp_path / "log").open("w+"))
-        process = subprocess.Popen(haproxy(tmp_path, "-db"), stderr=log)
+        (folder / "haproxy.cfg").write_text(text, encoding="utf-8")
+        log = stack.enter_context((folder / "log").open("w+"))
+        process = subprocess.Popen(haproxy(folder, "-db"), stderr=log)
         stack.callback(process.wait)
         stack.callback(process.kill)
         until = time.monotonic() + 30
         while not served(port) and time.monotonic() < until:
             time.sleep(0.05)
+        yield port, copies
+
+
+def said(folder: Path, text: str) -> bool:
+    return text in (folder / "log").read_text(encoding="utf-8")
+
+
+@pytest.mark.root
+def test_copies_that_answer_no_check_in_time_are_tried_when_there_is_no_other(tmp_path: Path) -> None:
+    """A client is served throughout; what was refused to it while HAProxy had no healthy copy would be a 503."""
+    with in_front_of_two(tmp_path) as (port, _):
         Copy.busy.set()
-        stack.callback(Copy.busy.clear)
-        while "Running on backup" not in (tmp_path / "log").read_text() and time.monotonic() < until:
+        try:
+            until = time.monotonic() + 30
+            while not said(tmp_path, "Running on backup") and time.monotonic() < until:
+                assert served(port)
+                time.sleep(0.05)
+            assert said(tmp_path, "Running on backup")
+            assert all(served(port) for _ in range(10))
+        finally:
+            Copy.busy.clear()
+
+
+@pytest.mark.root
+def test_no_question_fails_when_a_copy_ends(tmp_path: Path) -> None:
+    """Neither those that meet the copy that is gone, nor the one in whose time HAProxy notices."""
+    with in_front_of_two(tmp_path) as (port, copies):
+        copies[0].shutdown()
+        copies[0].server_close()
+        until = time.monotonic() + 30
+        while not said(tmp_path, "image/n0 is DOWN") and time.monotonic() < until:
             assert served(port)
-            time.sleep(0.05)
-        assert "Running on backup" in (tmp_path / "log").read_text()
+        assert said(tmp_path, "image/n0 is DOWN")
         assert all(served(port) for _ in range(10))
 
 
