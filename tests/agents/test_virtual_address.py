@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from lxml import etree
+from tests.agents.conftest import apart
 
 from understudy.agents import address_agent
 
@@ -108,6 +109,82 @@ def test_a_version_6_address_is_written_as_ss_takes_it(call: Call, tmp_path: Pat
 def test_everything_else_is_ipaddr2s_own(call: Call, tmp_path: Path, action: str) -> None:
     call(action)
     assert log(tmp_path) == [f"IPaddr2 {action}"]
+
+
+SITE = """
+ip link set lo up
+ip link add eth0 type veth peer name far
+ip link set far up
+ip link set eth0 up
+ip address add 192.0.2.1/24 dev eth0
+"""
+STARTED = """
+import os, socket, subprocess, sys
+
+far = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0806))
+far.bind(("far", 0x0806))
+far.settimeout(0.3)
+environment = {**os.environ, "OCF_ROOT": sys.argv[2], "OCF_RESKEY_ip": "192.0.2.9", "OCF_RESKEY_cidr_netmask": "24"}
+environment |= dict(one.split("=") for one in sys.argv[3:])
+done = subprocess.run([sys.executable, "-IS", sys.argv[1], "start"], env=environment)
+shown = subprocess.run(["ip", "-oneline", "address", "show", "to", "192.0.2.9"], capture_output=True, text=True).stdout
+print("exit", done.returncode, *shown.split()[1:6])
+try:
+    while frame := far.recv(100):
+        operation, sender, target = frame[21], frame[28:32], frame[38:42]
+        print("heard", operation, socket.inet_ntoa(sender), socket.inet_ntoa(target), frame[6:12] == frame[22:28])
+except TimeoutError:
+    pass
+"""
+
+
+def started(tmp_path: Path, site: str, *environment: str) -> list[str]:
+    """Start the address in a network of its own; return what IPaddr2 was asked, and what came of it."""
+    file = tmp_path / "resource.d/heartbeat/IPaddr2"
+    file.parent.mkdir(parents=True)
+    file.write_text('#!/bin/sh\necho "IPaddr2 $1 ${OCF_RESKEY_arp_count_refresh-}"\n')
+    file.chmod(0o755)
+    agent = tmp_path / "virtual-address"
+    agent.write_text(address_agent().content)
+    script = f'{SITE}{site}\nexec "$0" -c "$@"'
+    done = apart(script, sys.executable, STARTED, str(agent), str(tmp_path), *environment)
+    assert not done.stderr
+    return done.stdout.splitlines()
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("environment", [(), ("OCF_RESKEY_nic=eth0",)])
+def test_a_plain_address_is_added_and_announced_before_ipaddr2_confirms_it(
+    tmp_path: Path, environment: tuple[str, ...]
+) -> None:
+    assert started(tmp_path, "", *environment) == [
+        "IPaddr2 monitor 5",
+        "exit 0 eth0 inet 192.0.2.9/24 brd 192.0.2.255",
+        "heard 1 192.0.2.9 192.0.2.9 True",
+        "heard 2 192.0.2.9 192.0.2.9 True",
+    ]
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(
+    ("site", "environment"),
+    [
+        ("ip address add 192.0.2.2/24 dev far", ()),
+        ("ip link set eth0 down", ()),
+        ("ip address flush dev eth0", ()),
+        ("", ("OCF_RESKEY_nic=far",)),
+        ("", ("OCF_RESKEY_nic=eth0:1",)),
+        ("", ("OCF_RESKEY_cidr_netmask=25",)),
+        ("", ("OCF_RESKEY_cidr_netmask=",)),
+        ("", ("OCF_RESKEY_cidr_netmask=255.255.255.0",)),
+        ("", ("OCF_RESKEY_ip=2001:db8::9",)),
+        ("", ("OCF_RESKEY_ip=here",)),
+    ],
+)
+def test_an_address_whose_interface_is_in_doubt_is_left_to_ipaddr2(
+    tmp_path: Path, site: str, environment: tuple[str, ...]
+) -> None:
+    assert started(tmp_path, site, *environment) == ["IPaddr2 start ", "exit 0"]
 
 
 def test_its_description_names_its_parameters(call: Call) -> None:
