@@ -175,15 +175,19 @@ def rows_of(found: Mapping[str, Judgement]) -> list[dict[str, object]]:
 
 
 def failed_requests(judged: Judgement) -> dict[str, dict[str, int]]:
-    """Return by fault how many requests the clients of the Image API made while it stood, and how many failed."""
+    """Return by fault how many requests the clients of the Image API made while it stood, and how many failed.
+
+    ``failed_again``: for a client that tries once more after half a second.
+    """
     total: dict[str, dict[str, int]] = {}
     for outcome in judged.outcomes:
-        sums = total.setdefault(outcome.fault, {"requests": 0, "failed": 0, "unknown": 0})
+        sums = total.setdefault(outcome.fault, {"requests": 0, "failed": 0, "unknown": 0, "failed_again": 0})
         for client in outcome.clients:
             if client.figures.service == IMAGES:
                 sums["requests"] += client.figures.operations
                 sums["failed"] += client.figures.failed
                 sums["unknown"] += client.figures.unknown
+                sums["failed_again"] += client.figures.failed_again
     return total
 
 

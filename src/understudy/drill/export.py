@@ -76,6 +76,7 @@ def _client(client: ClientOutcome) -> dict[str, Any]:
         "operations": figures.operations,
         "failed": figures.failed,
         "unknown": figures.unknown,
+        "failed_again": figures.failed_again,
         "slow": figures.slow,
         "breakdown": {name: round(seconds, 3) for name, seconds in summed(client.phases).items()},
         "phases": [_phase(span) for span in client.phases],

@@ -22,6 +22,9 @@ SLOW_FLOOR = 0.25
 USUAL = 1000
 """So many operations before a fault tell what is usual."""
 
+RETRY_SECONDS = 0.5
+"""After so long a client tries once more what failed, as OpenStack's own do (keystoneauth1's first delay)."""
+
 LOOK = 100
 """So many operations around an outage are searched for the last and the first good answer."""
 
@@ -48,13 +51,18 @@ class Outage:
 
 @dataclass(frozen=True)
 class ClientFigures:
-    """What a client saw in a stretch of time; times in seconds. ``total`` is of all its outages."""
+    """What a client saw in a stretch of time; times in seconds. ``total`` is of all its outages.
+
+    ``failed_again`` counts what failed, or may have, and would have failed once more for a client that tries again
+    after RETRY_SECONDS: the operation that it began next was not answered either.
+    """
 
     client: str
     service: str
     operations: int
     failed: int
     unknown: int
+    failed_again: int
     slow: int
     latency: float | None
     worst_latency: float | None
@@ -93,11 +101,21 @@ def _client(operations: Sequence[Operation], begin: int, end: int) -> ClientFigu
         operations=len(inside),
         failed=sum(one.outcome == "fail" for one in inside),
         unknown=sum(one.outcome == "unknown" for one in inside),
+        failed_again=sum(
+            not one.ok and not _retried(operations, first + at) for at, one in enumerate(inside)
+        ),
         slow=sum(duration > limit for duration in good),
         latency=median(good) if good else None,
         worst_latency=max(good) if good else None,
         outages=tuple(outages(operations, first, last)),
     )
+
+
+def _retried(operations: Sequence[Operation], failed: int) -> bool:
+    """Tell whether a client was served that tried again after a failed operation."""
+    again = (operations[failed].ended or operations[failed].began) + round(RETRY_SECONDS * SECOND)
+    index = bisect_left(operations, again, failed + 1, key=lambda one: one.began)
+    return index < len(operations) and operations[index].ok
 
 
 def _seconds(operation: Operation) -> float:

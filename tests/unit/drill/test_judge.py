@@ -99,6 +99,19 @@ def test_second_outage_is_told_apart_and_both_are_summed() -> None:
     assert client.figures.total == pytest.approx(2.4)
 
 
+def test_what_fails_for_a_client_that_tries_again_is_counted() -> None:
+    """What failed at 10.41 and earlier is tried again at 10.91 at the latest, before the service is back at 11."""
+    history = History.of([*POWER_LOSS, *requests("web", 0, 20, (10, 11))])
+    (client,) = outcomes(history)[0].clients
+    assert (client.figures.failed, client.figures.failed_again) == (20, 9)
+
+
+def test_a_failure_at_the_end_of_the_record_is_not_taken_to_be_served_the_second_time() -> None:
+    history = History.of([*POWER_LOSS, *requests("web", 0, 20, (19.6, 20))])
+    (client,) = outcomes(history)[0].clients
+    assert client.figures.failed_again == client.figures.failed == 8
+
+
 def test_single_good_answer_does_not_end_an_outage() -> None:
     history = History.of([*POWER_LOSS, *requests("web", 0, 20, (10, 12), (12.1, 13))])
     (client,) = outcomes(history)[0].clients
