@@ -35,6 +35,8 @@ again. While its first request fills Keystone's policy, those beside it are refu
 STATUS_RETRIES = 3
 LOGIN_SECONDS = 5
 """How long a look at Keystone tries to log in, in seconds; the wait factor stretches it."""
+NOBODY_THERE = (ssl.SSLZeroReturnError, ssl.SSLEOFError)
+"""What TLS calls a forwarded port that is closed as nobody listens behind it: to be tried again, as without TLS."""
 _NOTE = "keystone "
 logging.getLogger("keystoneauth").addHandler(logging.NullHandler())  # its tries are ours to tell of
 _FORWARDED = re.compile(r"https?://127\.0\.0\.1:\d+(?:/v3)?")
@@ -134,6 +136,15 @@ def _forwarded_session(access: IdentityAccess, host: str) -> "requests.Session":
 
         def cert_verify(self, *_: object) -> None:
             """Leave to the context which authorities count."""
+
+        def send(self, *args: Any, **options: Any) -> "requests.Response":  # noqa: ANN401
+            try:
+                return super().send(*args, **options)
+            except requests.exceptions.SSLError as error:
+                reason = getattr(error.args[0], "reason", None)
+                if isinstance(reason, Exception) and isinstance(reason.args[0], NOBODY_THERE):
+                    raise requests.exceptions.ConnectionError(*error.args) from error
+                raise
 
     session.mount("https://", Forwarded())
     return session

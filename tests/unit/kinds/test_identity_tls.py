@@ -1,5 +1,6 @@
 """Keystone over TLS, through a forwarded port: the certificate is that of the address behind the port."""
 
+import socket
 import ssl
 import threading
 from collections.abc import Iterator
@@ -65,6 +66,23 @@ def test_a_certificate_of_another_authority_is_refused(server: tuple[int, str]) 
     other = new_authority("other")[0].public_bytes(PEM).decode()
     with pytest.raises(requests.exceptions.SSLError, match="verify failed"):
         ask(server[0], other, ADDRESS)
+
+
+def test_a_forwarded_port_that_nobody_listens_behind_is_no_matter_of_certificates(
+    server: tuple[int, str],
+) -> None:
+    """It is closed at once, as a keystone that takes up a certificate is away for a moment."""
+
+    def close_the_first() -> None:
+        behind.accept()[0].close()
+
+    with socket.create_server(("127.0.0.1", 0)) as behind:
+        closing = threading.Thread(target=close_the_first, daemon=True)
+        closing.start()
+        with pytest.raises(requests.exceptions.ConnectionError) as caught:
+            ask(behind.getsockname()[1], server[1], ADDRESS)
+        closing.join()
+    assert not isinstance(caught.value, requests.exceptions.SSLError)
 
 
 def test_without_an_authority_those_of_the_machine_count(server: tuple[int, str]) -> None:
