@@ -17,8 +17,11 @@ LOG = 'echo "$(basename "$0") $*" >> "$LOG"\n'
 # Whether the address is here is a file.
 IP = LOG + 'case "$*" in *"show to"*) cat "$HERE" 2>/dev/null;; esac\n'
 SS = LOG + 'case "$*" in *-K*) exit 1;; *) echo "ESTAB 0 0 192.0.2.9:80 192.0.2.1:4711";; esac\n'
-IPADDR2 = (
-    LOG + 'case "$1" in start) echo "1: eth0" > "$HERE";; stop) rm -f "$HERE"; exit "${STOP:-0}";; esac\n'
+IPADDR2 = LOG + (
+    'case "$1" in\n'
+    'start) echo "3: eth0 inet $OCF_RESKEY_ip/24" > "$HERE";;\n'
+    'stop) rm -f "$HERE"; exit "${STOP:-0}";;\n'
+    "esac\n"
 )
 
 
@@ -118,15 +121,21 @@ ip link set far up
 ip link set eth0 up
 ip address add 192.0.2.1/24 dev eth0
 """
-STARTED = """
+ACTED = """
 import os, socket, subprocess, sys
+
+action = sys.argv.pop(1)
 
 far = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0806))
 far.bind(("far", 0x0806))
 far.settimeout(0.3)
 environment = {**os.environ, "OCF_ROOT": sys.argv[2], "OCF_RESKEY_ip": "192.0.2.9", "OCF_RESKEY_cidr_netmask": "24"}
 environment |= dict(one.split("=") for one in sys.argv[3:])
-done = subprocess.run([sys.executable, "-IS", sys.argv[1], "start"], env=environment)
+client = None
+if environment.pop("CLIENT", None):
+    server = socket.create_server(("192.0.2.9", 80))
+    client = socket.create_connection(("192.0.2.9", 80), timeout=1)
+done = subprocess.run([sys.executable, "-IS", sys.argv[1], action], env=environment)
 shown = subprocess.run(["ip", "-oneline", "address", "show", "to", "192.0.2.9"], capture_output=True, text=True).stdout
 print("exit", done.returncode, *shown.split()[1:6])
 try:
@@ -135,11 +144,15 @@ try:
         print("heard", operation, socket.inet_ntoa(sender), socket.inet_ntoa(target), frame[6:12] == frame[22:28])
 except TimeoutError:
     pass
+try:
+    print("client", client and client.recv(1))
+except OSError as error:
+    print("client", type(error).__name__)
 """
 
 
-def started(tmp_path: Path, site: str, *environment: str) -> list[str]:
-    """Start the address in a network of its own; return what IPaddr2 was asked, and what came of it."""
+def acted(tmp_path: Path, action: str, site: str, *environment: str) -> list[str]:
+    """Start or stop the address in a network of its own; return what IPaddr2 was asked, and what came of it."""
     file = tmp_path / "resource.d/heartbeat/IPaddr2"
     file.parent.mkdir(parents=True)
     file.write_text('#!/bin/sh\necho "IPaddr2 $1 ${OCF_RESKEY_arp_count_refresh-}"\n')
@@ -147,7 +160,7 @@ def started(tmp_path: Path, site: str, *environment: str) -> list[str]:
     agent = tmp_path / "virtual-address"
     agent.write_text(address_agent().content)
     script = f'{SITE}{site}\nexec "$0" -c "$@"'
-    done = apart(script, sys.executable, STARTED, str(agent), str(tmp_path), *environment)
+    done = apart(script, sys.executable, ACTED, action, str(agent), str(tmp_path), *environment)
     assert not done.stderr
     return done.stdout.splitlines()
 
@@ -157,11 +170,12 @@ def started(tmp_path: Path, site: str, *environment: str) -> list[str]:
 def test_a_plain_address_is_added_and_announced_before_ipaddr2_confirms_it(
     tmp_path: Path, environment: tuple[str, ...]
 ) -> None:
-    assert started(tmp_path, "", *environment) == [
+    assert acted(tmp_path, "start", "", *environment) == [
         "IPaddr2 monitor 5",
         "exit 0 eth0 inet 192.0.2.9/24 brd 192.0.2.255",
         "heard 1 192.0.2.9 192.0.2.9 True",
         "heard 2 192.0.2.9 192.0.2.9 True",
+        "client None",
     ]
 
 
@@ -184,7 +198,36 @@ def test_a_plain_address_is_added_and_announced_before_ipaddr2_confirms_it(
 def test_an_address_whose_interface_is_in_doubt_is_left_to_ipaddr2(
     tmp_path: Path, site: str, environment: tuple[str, ...]
 ) -> None:
-    assert started(tmp_path, site, *environment) == ["IPaddr2 start ", "exit 0"]
+    assert acted(tmp_path, "start", site, *environment) == ["IPaddr2 start ", "exit 0", "client None"]
+
+
+HERE = "ip address add 192.0.2.9/24 dev eth0"
+
+
+@pytest.mark.root
+def test_a_plain_address_is_deleted_without_ipaddr2_and_its_clients_are_reset(tmp_path: Path) -> None:
+    assert acted(tmp_path, "stop", HERE, "CLIENT=1") == ["exit 0", "client ConnectionResetError"]
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(
+    ("site", "environment"),
+    [
+        ("", ()),
+        ("ip address add 192.0.2.9/32 dev far", ()),
+        (f"{HERE}\nip address add 192.0.2.9/32 dev far", ()),
+        (HERE, ("OCF_RESKEY_cidr_netmask=25",)),
+        ("ip address add 2001:db8::9/64 dev eth0 nodad", ("OCF_RESKEY_ip=2001:db8::9",)),
+        (
+            f"{HERE}\nmkdir -p /run/netns/announced; touch /run/netns/announced/send_arp-192.0.2.9",
+            ("HA_RSCTMP=/run/netns/announced",),
+        ),
+    ],
+)
+def test_a_stop_that_is_in_doubt_is_left_to_ipaddr2(
+    tmp_path: Path, site: str, environment: tuple[str, ...]
+) -> None:
+    assert acted(tmp_path, "stop", site, *environment)[0] == "IPaddr2 stop "
 
 
 def test_its_description_names_its_parameters(call: Call) -> None:
