@@ -10,12 +10,21 @@ CONSENSUS_PER_TOKEN = 1.2
 """corosync.conf(5): the least time for agreeing on a new membership, as a multiple of the token's."""
 
 
+def times(spec: Spec, token: int) -> tuple[int, int]:
+    """Return token and consensus in milliseconds: a node that is silent for both is lost.
+
+    ``token`` counts where the spec names none.
+    """
+    token = spec.corosync.token or token
+    return token, round(token * CONSENSUS_PER_TOKEN)
+
+
 def corosync_conf(spec: Spec, token: int) -> str:
     """Return corosync.conf of a spec; ``token``, in milliseconds, counts where the spec names none.
 
     The coefficient is 0, so that the token is the same with any number of nodes.
     """
-    token = spec.corosync.token or token
+    token, consensus = times(spec, token)
     tie_breaker = spec.quorum.tie_breaker
     configuration = CorosyncConfiguration(
         cluster_name=spec.cloud,
@@ -29,7 +38,7 @@ def corosync_conf(spec: Spec, token: int) -> str:
         crypto_hash="sha256",
         token=token,
         token_coefficient=0,
-        consensus=round(token * CONSENSUS_PER_TOKEN),
+        consensus=consensus,
         quorum=Quorum(
             two_node=len(spec.nodes) == 2,
             device=QuorumDevice(

@@ -5,6 +5,7 @@ from typing import Any
 
 from understudy.design.cluster import address_resource
 from understudy.design.context import Cloud
+from understudy.design.membership import times
 from understudy.drill.clients import clients_of, tenant_clients
 from understudy.drill.faults.aim import facts_of
 from understudy.drill.faults.strike import Site
@@ -63,7 +64,8 @@ def prepare(
 ) -> tuple[Nodes, Site, list[Watchers]]:
     """Return nodes, site and clients of a drill; close the nodes when it is over."""
     nodes = Nodes(tuple(cloud.spec.nodes), connect)
-    site = Site(nodes.host, facts_of(cloud.spec, cloud.catalog), lab)
+    silence = sum(times(cloud.spec, cloud.preset.token)) / 1000
+    site = Site(nodes.host, facts_of(cloud.spec, cloud.catalog, silence), lab)
     return nodes, site, watchers_of(cloud, secrets, lab)
 
 

@@ -209,8 +209,8 @@ class Drill:
 
     async def _hold(self, number: int, aims: Sequence[tuple[Wish, Aim]], begin: float) -> None:
         """Let a fault stand until clients have been served for a while, or patience ends."""
-        least = max(wish.fault.hold for wish, _ in aims)
-        while (stood := time.monotonic() - begin) < self.pace.patience:
+        least = max(wish.fault.stands(self.site.facts) for wish, _ in aims)
+        while (stood := time.monotonic() - begin) < max(self.pace.patience, least):
             quiet = self._quiet_seconds()
             if stood >= least and quiet >= self.pace.calm:
                 return

@@ -6,11 +6,16 @@ from pathlib import Path
 import pytest
 
 from understudy.catalog.load import load_catalog
+from understudy.catalog.releases import release_named
+from understudy.design.context import Cloud
 from understudy.drill.faults import on_node
 from understudy.drill.faults.aim import State, Wish, aim_of, facts_of, random_turns, read_wishes
 from understudy.drill.faults.model import Aim, Facts, FaultError, LabStep, NodeStep, ServiceFacts
 from understudy.drill.faults.registry import FAULTS
+from understudy.drill.prepare import prepare
 from understudy.findings import FindingsError
+from understudy.hosts.ssh import SshHost
+from understudy.secret import Secret
 from understudy.spec.load import load_spec
 
 ROOT = Path(__file__).parents[3]
@@ -191,6 +196,22 @@ def test_random_sequence_on_live_nodes_keeps_to_what_is_allowed_and_can_be_heale
         for wish in turn
     }
     assert allowed == {"move"}
+
+
+@pytest.mark.parametrize(
+    ("example", "cut", "killed"), [("control-plane", 10.0, 5.0), ("guide-control-plane", 27.0, 5.0)]
+)
+def test_a_cut_stands_until_it_can_have_been_noticed(example: str, cut: float, killed: float) -> None:
+    """Corosync is sure of a loss after a token of ten seconds and a consensus of twelve in the guides' shape."""
+    spec = load_spec(Path(f"examples/{example}.yaml")).spec
+    cloud = Cloud(spec, load_catalog(), release_named(spec.release), Secret)
+    _, site, _ = prepare(cloud, connect_nowhere, None, {})
+    assert FAULTS["cluster-cut"].stands(site.facts) == cut
+    assert FAULTS["process-killed"].stands(site.facts) == killed
+
+
+async def connect_nowhere(node: str) -> SshHost:
+    raise NotImplementedError(node)
 
 
 def test_processes_are_found_by_port_or_by_the_agents_note() -> None:

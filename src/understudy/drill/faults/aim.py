@@ -43,8 +43,8 @@ class State:
     active: Mapping[str, tuple[str, ...]]
 
 
-def facts_of(spec: Spec, catalog: Catalog) -> Facts:
-    """Return what faults may know of a spec."""
+def facts_of(spec: Spec, catalog: Catalog, silence: float = 0.0) -> Facts:
+    """Return what faults may know of a spec; ``silence``: see ``Facts``."""
     device = (spec.fencing.redfish or spec.fencing.ipmi) if spec.fencing else None
     entries = {name: catalog.services[name] for name in spec.services}
     return Facts(
@@ -61,6 +61,7 @@ def facts_of(spec: Spec, catalog: Catalog) -> Facts:
         },
         mounts={name: f"{MOUNTS}/{name}" for name in spec.storage},
         roles={entry.provides: name for name, entry in entries.items() if entry.provides},
+        silence=silence,
     )
 
 

@@ -62,6 +62,8 @@ class Facts:
     mounts: Mapping[str, str]
     roles: Mapping[str, str]
     """Services by what they provide: ``database``, ``messaging``, ``identity``."""
+    silence: float = 0.0
+    """So many seconds a node is silent until the others hold it for lost."""
 
     def paths(self) -> tuple[str, ...]:
         """Return every path that a fault may change, to be looked at afterwards."""
@@ -84,6 +86,10 @@ class Aim:
         return f"{self.service} on {nodes}" if self.service else nodes
 
 
+FENCING_SECONDS = 5.0
+"""From the moment at which a node is held for lost until it is fenced, and what it ran has begun to start."""
+
+
 class FaultError(Exception):
     """A fault does not fit here; the message says why."""
 
@@ -93,7 +99,7 @@ class Fault:
     """A unit of inject, heal, label and colour.
 
     ``steps`` returns what is done, in order; healing takes it back, last first, each step by its own undoing. ``hold``
-    is how many seconds it stays at least, ``settle`` how long afterwards the cluster may take to be healthy again.
+    is how many seconds it stays in any case, ``settle`` how long afterwards the cluster may take to be healthy again.
     ``fences`` says that fencing its nodes is right. ``colour`` is its band's in pictures.
     """
 
@@ -122,6 +128,10 @@ class Fault:
         What cannot be stopped gets its node fenced, after its stop has taken the time that it may take.
         """
         return 300.0 if self.fences or self.may_fence else 120.0
+
+    def stands(self, facts: Facts) -> float:
+        """Return the seconds that it stays at least: what is to end in fencing, until that can have begun."""
+        return max(self.hold, facts.silence + FENCING_SECONDS) if self.fences else self.hold
 
     def label(self, aim: Aim) -> str:
         """Return what a picture calls it."""
