@@ -83,7 +83,16 @@ VOLUMES, NETWORKS = "cinder-api", "neutron-server"
 SCENES = {
     IMAGE: Scene(SMALL, IMAGES, (IMAGES,)),
     APIS: Scene(
-        ("mariadb", "rabbitmq", "keystone", VOLUMES, "cinder-scheduler", "cinder-volume", NETWORKS),
+        (
+            "mariadb",
+            "rabbitmq",
+            "memcached",
+            "keystone",
+            VOLUMES,
+            "cinder-scheduler",
+            "cinder-volume",
+            NETWORKS,
+        ),
         VOLUMES,
         (VOLUMES, NETWORKS),
     ),
@@ -105,7 +114,7 @@ def cut_down(shape: str, source: Path, services: Sequence[str]) -> Path:
     """Write a spec with these services only, and without what none of them uses; return its path."""
     yaml = YAML(typ="safe")
     spec: dict[str, Any] = yaml.load(source.read_text(encoding="utf-8"))
-    kept = {name: dict(spec["services"][name]) for name in services}
+    kept = {name: dict(spec["services"][name]) for name in services if name in spec["services"]}
     if IMAGES in kept:
         kept[IMAGES].pop("storage", None)
     if standby := STANDBY.get(shape):

@@ -162,6 +162,26 @@ def _command(path: Path) -> str:
     return text if text.rstrip().endswith(" watch") else ""
 
 
+def test_a_node_that_joins_without_a_copy_has_no_address_until_one_serves(agent: Agent) -> None:
+    joined = Watched(agent)
+    assert joined.run("monitor", interval=0) == 7
+    assert joined.told() == [MARKED]
+    assert joined.run("monitor") == 7
+    assert joined.told() == [MARKED]
+    assert joined.run("start") == 0
+    until(lambda: joined.told()[-1] == UNMARKED)
+    assert joined.run("monitor", interval=0) == 0
+    assert joined.told() == [MARKED, UNMARKED]
+
+
+@pytest.mark.parametrize("parameter", ["watch", "addresses"])
+def test_nobody_is_marked_who_could_not_be_unmarked(agent: Agent, parameter: str) -> None:
+    joined = Watched(agent)
+    del agent.parameters[parameter]
+    assert joined.run("monitor", interval=0) == 7
+    assert joined.told() == []
+
+
 def test_without_the_parameter_nothing_watches(agent: Agent) -> None:
     assert agent.run("start").code == 0
     assert agent.run("monitor").code == 0

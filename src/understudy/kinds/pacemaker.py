@@ -117,17 +117,19 @@ def _parse_view(asked: str, status: bytes, cib: str) -> ClusterView:
         resources=tuple(_states(root)),
         failures=tuple(_failures(states, root)),
         cib=cib,
-        silent=tuple(_silent(states)),
+        silent=tuple(_silent(states, {(one.resource.partition(":")[0], one.node) for one in _states(root)})),
     )
 
 
-def _silent(states: Sequence[etree._Element]) -> Iterator[str]:
-    """Yield the copies that the attributes of their nodes call unhealthy."""
+def _silent(states: Sequence[etree._Element], copies: Collection[tuple[str, str]]) -> Iterator[str]:
+    """Yield the copies, resource and node, that the attributes of their nodes call unhealthy."""
     for state in states:
+        node = state.get("uname", "")
         for attribute in state.iterfind("transient_attributes//nvpair"):
-            name = attribute.get("name", "")
-            if name.startswith(UNHEALTHY) and attribute.get("value") == "1":
-                yield f"{name.removeprefix(UNHEALTHY)} on {state.get('uname')}"
+            name, value = attribute.get("name", ""), attribute.get("value")
+            resource = name.removeprefix(UNHEALTHY)
+            if name != resource and value == "1" and (resource, node) in copies:
+                yield f"{resource} on {node}"
 
 
 def _states(root: etree._Element) -> list[ResourceState]:

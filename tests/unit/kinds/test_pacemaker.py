@@ -64,8 +64,14 @@ async def test_a_failure_whose_time_is_over_is_none_any_more_but_a_probe_is(clus
 async def test_copies_that_their_watcher_marks_are_silent(cluster: Cluster) -> None:
     marks = "".join(
         f'<nvpair id="{name}" name="{name}" value="{value}"/>'
-        for name, value in (("unhealthy-web", "1"), ("unhealthy-other", "0"), ("#health-disk", "1"))
+        for name, value in (
+            ("unhealthy-web", "1"),
+            ("unhealthy-other", "0"),
+            ("unhealthy-starting", "1"),
+            ("#health-disk", "1"),
+        )
     )
+    cluster.running = {"web": "two", "other": "two", "starting": "one"}
     attributes = (
         f"<transient_attributes><instance_attributes>{marks}</instance_attributes></transient_attributes>"
     )

@@ -58,9 +58,11 @@ def monitor(service: Service) -> int:
     """Tell apart: dead, alive but not serving, serving while a dependency is gone, serving."""
     deadline = ocf.deadline(service.environ)
     code, process = _find(service, Identity(service))
-    if process is None:
-        return code
     probe = ocf.is_probe("monitor", service.environ)
+    if process is None:
+        if probe:
+            watcher.absent(service)
+        return code
     if not probe:
         watcher.ensure(service)
     if service.listens:

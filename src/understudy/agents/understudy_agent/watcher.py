@@ -36,6 +36,7 @@ SETTLED = 30
 would go round. An address that left a copy that had died may go on at once."""
 LEAVING = 2.0
 """Seconds that an address may take to leave before the death is reported all the same."""
+MARK = ("--update", "1", "--delay", "0")
 COMMAND = 10.0
 SAID = 4096
 """Bytes read of what a command says, less than a pipe holds."""
@@ -56,6 +57,21 @@ def ensure(service: Service) -> None:
         from . import detached
 
         detached.start([os.path.abspath(sys.argv[0]), "watch"], dict(service.environ))
+
+
+def absent(service: Service) -> None:
+    """Keep the service's addresses away from a node that has no copy yet, until the watcher finds that one serves.
+
+    To the scheduler a copy that it is about to start is as good as one that runs, so that an address that has to leave
+    would go to a node that has just joined, seconds before anything listens there.
+    """
+    if service.given("addresses") and wanted(service):
+        resource = service.instance.partition(":")[0]
+        _run(["attrd_updater", "--name", _attribute(resource), *MARK, *_about(service)])
+
+
+def _attribute(resource: str) -> str:
+    return f"unhealthy-{resource}"
 
 
 def end(service: Service) -> None:
@@ -112,7 +128,7 @@ class _Watcher:
         self._process = process
         self._addresses = service.given("addresses").split() if service.listens else []
         resource = service.instance.partition(":")[0]
-        self._attribute = f"unhealthy-{resource}"
+        self._attribute = _attribute(resource)
         self._slow = f"slow-{resource}"
         self._resource = resource
         self._node = service.given("CRM_meta_on_node")
@@ -174,7 +190,7 @@ class _Watcher:
 
     def _another_was_slow(self) -> bool:
         """Return whether a copy on another node gave its address up a moment ago, as it did not answer."""
-        known, text = self._run(["attrd_updater", "--query", "--all", "--name", self._slow])
+        known, text = _run(["attrd_updater", "--query", "--all", "--name", self._slow])
         # A line says: name="slow-..." host="controller-1" value="1700000000"
         found = [line.split('"')[3::2] for line in text.splitlines()] if known else []
         stamps = [words[1] for words in found if len(words) > 1 and words[0] != self._node]
@@ -182,34 +198,41 @@ class _Watcher:
 
     def _mark(self, *, bad: bool) -> None:
         """Set or remove the attribute; with a dampening of 0 it counts at once."""
-        change = ("--update", "1", "--delay", "0") if bad else ("--delete",)
+        change = MARK if bad else ("--delete",)
         if self._tell("attrd_updater", "--name", self._attribute, *change):
             self._marked = bad
 
     def _tell(self, command: str, *arguments: str) -> bool:
         """Run one of Pacemaker's commands about this node; return whether it succeeded."""
-        return self._run([command, *arguments, *(("--node", self._node) if self._node else ())])[0]
+        return _run([command, *arguments, *_about(self._service)])[0]
 
-    def _run(self, words: list[str]) -> tuple[bool, str]:
-        """Run a command; return whether it succeeded, and the first of what it said."""
-        surroundings = {"PATH": os.environ.get("PATH") or "/usr/sbin:/usr/bin:/sbin:/bin"}
-        reading, writing = os.pipe()
-        try:
-            actions = [(os.POSIX_SPAWN_DUP2, writing, 1)]
-            child = os.posix_spawnp(words[0], words, surroundings, file_actions=actions)
-        except OSError:
-            os.close(reading)
-            return False, ""
-        finally:
-            os.close(writing)
-        try:
-            succeeded = _ends_well(child)
-            os.set_blocking(reading, False)
-            return succeeded, os.read(reading, SAID).decode(errors="replace")
-        except BlockingIOError:
-            return succeeded, ""
-        finally:
-            os.close(reading)
+
+def _about(service: Service) -> list[str]:
+    """Return how a command of Pacemaker's is told that it is about this node."""
+    node = service.given("CRM_meta_on_node")
+    return ["--node", node] if node else []
+
+
+def _run(words: list[str]) -> tuple[bool, str]:
+    """Run a command; return whether it succeeded, and the first of what it said."""
+    surroundings = {"PATH": os.environ.get("PATH") or "/usr/sbin:/usr/bin:/sbin:/bin"}
+    reading, writing = os.pipe()
+    try:
+        actions = [(os.POSIX_SPAWN_DUP2, writing, 1)]
+        child = os.posix_spawnp(words[0], words, surroundings, file_actions=actions)
+    except OSError:
+        os.close(reading)
+        return False, ""
+    finally:
+        os.close(writing)
+    try:
+        succeeded = _ends_well(child)
+        os.set_blocking(reading, False)
+        return succeeded, os.read(reading, SAID).decode(errors="replace")
+    except BlockingIOError:
+        return succeeded, ""
+    finally:
+        os.close(reading)
 
 
 def _ends_well(child: int) -> bool:
