@@ -247,7 +247,7 @@ def document(found: Mapping[str, Mapping[str, Judgement]]) -> dict[str, object]:
     """Return the result as plain data."""
     return {
         "machine": machine(),
-        "command": "python -m benchmarks.failover " + " ".join(sys.argv[1:]),
+        "command": "python -m benchmarks.failover --at SCENE",
         "scenes": {
             scene: {
                 shape: {
@@ -258,6 +258,7 @@ def document(found: Mapping[str, Mapping[str, Judgement]]) -> dict[str, object]:
                 for shape, judged in of_scene.items()
             }
             for scene, of_scene in found.items()
+            if of_scene
         },
         "outages": [row for scene, of_scene in found.items() for row in rows_of(scene, of_scene)],
     }
