@@ -185,6 +185,7 @@ def test_a_plain_address_is_added_and_announced_before_ipaddr2_confirms_it(
     [
         ("ip address add 192.0.2.2/24 dev far", ()),
         ("ip link set eth0 down", ()),
+        ("ip link set eth0 down", ("OCF_RESKEY_nic=eth0",)),
         ("ip address flush dev eth0", ()),
         ("", ("OCF_RESKEY_nic=far",)),
         ("", ("OCF_RESKEY_nic=eth0:1",)),
