@@ -106,6 +106,7 @@ def _parse_view(asked: str, status: bytes, cib: str) -> ClusterView:
     states = etree.fromstring(cib.encode()).findall("status/node_state")
     nodes = root.findall("nodes/node")
     coordinator = root.find("summary/current_dc")
+    resources = tuple(_states(root))
     return ClusterView(
         asked=asked,
         online=tuple(node.get("name", "") for node in nodes if node.get("online") == "true"),
@@ -114,10 +115,10 @@ def _parse_view(asked: str, status: bytes, cib: str) -> ClusterView:
         standby=tuple(node.get("name", "") for node in nodes if node.get("standby") == "true"),
         quorate=coordinator is not None and coordinator.get("with_quorum") == "true",
         coordinator=coordinator.get("name") if coordinator is not None else None,
-        resources=tuple(_states(root)),
+        resources=resources,
         failures=tuple(_failures(states, root)),
         cib=cib,
-        silent=tuple(_silent(states, {(one.resource.partition(":")[0], one.node) for one in _states(root)})),
+        silent=tuple(_silent(states, {(one.resource.partition(":")[0], one.node) for one in resources})),
     )
 
 

@@ -14,12 +14,26 @@ from understudy.catalog.load import load_catalog
 from understudy.spec.model import Standby
 
 ASK = "/usr/lib/understudy/ask-mariadb"
+TOO_LATE = 124
+"""What timeout(1) ends with when it has ended its program."""
 
 
 @pytest.fixture(params=["cold", "clustered"])
-def command(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+def standby(request: pytest.FixtureRequest) -> Standby:
+    """Return how the database stands by."""
+    found: Standby = request.param
+    return found
+
+
+@pytest.fixture
+def command(tmp_path: Path, standby: Standby) -> Path:
     """Return the command, beside a client that gets no answer."""
-    return made(tmp_path, request.param)
+    return made(tmp_path, standby)
+
+
+def told(standby: Standby, client: int) -> int:
+    """Return what the agent is told when the server does not hang and the client ends with a code."""
+    return client if standby == "clustered" else 0
 
 
 def made(tmp_path: Path, standby: Standby) -> Path:
@@ -60,30 +74,34 @@ def test_a_server_that_hangs_is_ended_and_has_failed(command: Path) -> None:
         assert process.wait(5) == -signal.SIGKILL
 
 
-def test_a_server_that_works_and_does_not_answer_yet_lives_on(command: Path) -> None:
+def test_a_server_that_works_and_does_not_answer_yet_lives_on(command: Path, standby: Standby) -> None:
     with server(command, "while :; do :; done") as process:
-        ask(command)
+        assert ask(command).returncode == told(standby, TOO_LATE)
         assert process.poll() is None
 
 
-def test_another_process_under_the_servers_number_lives_on(command: Path) -> None:
+def test_another_process_under_the_servers_number_lives_on(command: Path, standby: Standby) -> None:
     with server(command, "while :; do :; done", "other") as process:
         process.send_signal(signal.SIGSTOP)
-        ask(command)
+        assert ask(command).returncode == told(standby, TOO_LATE)
         assert process.poll() is None
 
 
-@pytest.mark.parametrize("script", ["echo 1", "echo 'ERROR 1040: Too many connections' >&2; exit 1"])
-def test_whatever_a_server_answers_it_does_not_hang(command: Path, script: str) -> None:
+@pytest.mark.parametrize(
+    ("script", "code"), [("echo 1", 0), ("echo 'ERROR 1040: Too many connections' >&2; exit 1", 1)]
+)
+def test_whatever_a_server_answers_it_does_not_hang(
+    command: Path, standby: Standby, script: str, code: int
+) -> None:
     client(command.parent, script)
     with server(command, "while :; do :; done") as process:
         process.send_signal(signal.SIGSTOP)
-        ask(command)
+        assert ask(command).returncode == told(standby, code)
         assert process.poll() is None
 
 
-def test_without_a_server_there_is_nothing_to_end(command: Path) -> None:
-    assert ask(command).returncode != 1
+def test_without_a_server_there_is_nothing_to_end(command: Path, standby: Standby) -> None:
+    assert ask(command).returncode == told(standby, TOO_LATE)
 
 
 @pytest.mark.parametrize(("standby", "expected"), [("cold", 0), ("clustered", 7)])

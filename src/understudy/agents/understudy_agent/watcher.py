@@ -36,7 +36,6 @@ SETTLED = 30
 would go round. An address that left a copy that had died may go on at once."""
 LEAVING = 2.0
 """Seconds that an address may take to leave before the death is reported all the same."""
-MARK = ("--update", "1", "--delay", "0")
 COMMAND = 10.0
 SAID = 4096
 """Bytes read of what a command says, less than a pipe holds."""
@@ -66,12 +65,7 @@ def absent(service: Service) -> None:
     would go to a node that has just joined, seconds before anything listens there.
     """
     if service.given("addresses") and wanted(service):
-        resource = service.instance.partition(":")[0]
-        _run(["attrd_updater", "--name", _attribute(resource), *MARK, *_about(service)])
-
-
-def _attribute(resource: str) -> str:
-    return f"unhealthy-{resource}"
+        _mark(service, bad=True)
 
 
 def end(service: Service) -> None:
@@ -127,10 +121,7 @@ class _Watcher:
         self._service = service
         self._process = process
         self._addresses = service.given("addresses").split() if service.listens else []
-        resource = service.instance.partition(":")[0]
-        self._attribute = _attribute(resource)
-        self._slow = f"slow-{resource}"
-        self._resource = resource
+        self._slow = f"slow-{_resource(service)}"
         self._node = service.given("CRM_meta_on_node")
         self._silent_since: float | None = None
         self._good = 0
@@ -157,7 +148,7 @@ class _Watcher:
             while self._here() and not deadline.passed():
                 deadline.sleep(FOLLOWING)
         for _ in range(TRIES):
-            if not self._ours() or self._tell("crm_resource", "--fail", "--resource", self._resource):
+            if not self._ours() or _fail(self._service):
                 return
 
     def _ours(self) -> bool:
@@ -186,7 +177,7 @@ class _Watcher:
         if self._marked is not True and silent >= PATIENCE - 0.1 and not self._another_was_slow():
             self._mark(bad=True)
             slow_now = ("--private", "--update", str(int(time.time())), "--delay", "0")
-            self._tell("attrd_updater", "--name", self._slow, *slow_now)
+            _tell(self._service, "attrd_updater", "--name", self._slow, *slow_now)
 
     def _another_was_slow(self) -> bool:
         """Return whether a copy on another node gave its address up a moment ago, as it did not answer."""
@@ -197,20 +188,30 @@ class _Watcher:
         return any(stamp.isdigit() and abs(time.time() - int(stamp)) < SETTLED for stamp in stamps)
 
     def _mark(self, *, bad: bool) -> None:
-        """Set or remove the attribute; with a dampening of 0 it counts at once."""
-        change = MARK if bad else ("--delete",)
-        if self._tell("attrd_updater", "--name", self._attribute, *change):
+        if _mark(self._service, bad=bad):
             self._marked = bad
 
-    def _tell(self, command: str, *arguments: str) -> bool:
-        """Run one of Pacemaker's commands about this node; return whether it succeeded."""
-        return _run([command, *arguments, *_about(self._service)])[0]
+
+def _resource(service: Service) -> str:
+    """Return the resource's name, without the number of the copy."""
+    return service.instance.partition(":")[0]
 
 
-def _about(service: Service) -> list[str]:
-    """Return how a command of Pacemaker's is told that it is about this node."""
+def _mark(service: Service, *, bad: bool) -> bool:
+    """Set or remove the attribute; with a dampening of 0 it counts at once. Return whether it could be."""
+    change = ("--update", "1", "--delay", "0") if bad else ("--delete",)
+    return _tell(service, "attrd_updater", "--name", f"unhealthy-{_resource(service)}", *change)
+
+
+def _fail(service: Service) -> bool:
+    """Report the death of the service; return whether Pacemaker has heard it."""
+    return _tell(service, "crm_resource", "--fail", "--resource", _resource(service))
+
+
+def _tell(service: Service, command: str, *arguments: str) -> bool:
+    """Run one of Pacemaker's commands about this node; return whether it succeeded."""
     node = service.given("CRM_meta_on_node")
-    return ["--node", node] if node else []
+    return _run([command, *arguments, *(("--node", node) if node else ())])[0]
 
 
 def _run(words: list[str]) -> tuple[bool, str]:
