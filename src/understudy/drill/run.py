@@ -188,6 +188,8 @@ class Drill:
             self._fault(number, aims, "injecting")
             async with striking(self.site, injected):
                 self._fault(number, aims, "injected")
+                if all(wish.fault.asked for wish in wishes):
+                    await self._idle(view, self.pace.patience)
                 await self._hold(number, aims, begin)
                 self._fault(number, aims, "healing")
         except FindingsError as error:
@@ -239,7 +241,7 @@ class Drill:
             self._look(view)
         await self._forget_failures()
         if view is not None:
-            await self._idle(view)
+            await self._idle(view, self.pace.probe)
         await self._calm()
         if problems:
             raise FindingsError(
@@ -268,13 +270,14 @@ class Drill:
                 if done.exit_status == 0:
                     return
 
-    async def _idle(self, view: ClusterView) -> None:
-        """Wait until the cluster has probed what it forgot: a node lost meanwhile is taken over only after that.
+    async def _idle(self, view: ClusterView, limit: float) -> None:
+        """Wait until the cluster has done what it was asked for, but not longer than ``limit`` seconds.
 
-        Its coordinator says when it has nothing to do (crmadmin(8)). ``crm_resource --wait`` does not serve: it waits
-        for what cannot be done too.
+        That is a move, which would end where it began if it were taken back halfway, and to probe what it forgot: a
+        node lost meanwhile is taken over only after that. Its coordinator says when it has nothing to do (crmadmin(8)).
+        ``crm_resource --wait`` does not serve: it waits for what cannot be done too.
         """
-        deadline = time.monotonic() + self.pace.probe
+        deadline = time.monotonic() + limit
         quiet = 0
         while quiet < QUIET_LOOKS and time.monotonic() < deadline:
             await asyncio.sleep(self.pace.poll)

@@ -112,6 +112,8 @@ class Fault:
     reach: Reach = "anywhere"
     hold: float = 5.0
     fences: bool = False
+    asked: bool = False
+    """The cluster is asked for it, and does it in order: it stands until that is done."""
     may_fence: bool = False
     """What is hit may be past stopping."""
     provides: str = ""

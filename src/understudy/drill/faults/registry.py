@@ -188,8 +188,8 @@ _ALL = (
         hold=15,
         mended_by_hand=True,
     ),
-    Fault("move", "planned move", BLUE, "service", _move),
-    Fault("standby", "node in standby", BLUE, "node", _standby, hold=10),
+    Fault("move", "planned move", BLUE, "service", _move, asked=True),
+    Fault("standby", "node in standby", BLUE, "node", _standby, asked=True, hold=10),
     Fault(
         "power-loss",
         "power loss",
