@@ -18,9 +18,13 @@ defaults
     balance leastconn
     option forwardfor
     option http-server-close
-    # Connections to a client or a server that is gone are noticed.
+    # Connections to a client or a server that is gone are noticed. A server is gone that confirms nothing for 3 s (see
+    # tcp-ut, too).
     option clitcpka
     option srvtcpka
+    srvtcpka-idle 1s
+    srvtcpka-intvl 1s
+    srvtcpka-cnt 2
     # A request that no server has answered goes to another one at once (of those that may change something only what no
     # server has seen: see the rule in each section).
     option redispatch 1
@@ -36,9 +40,9 @@ defaults
     timeout http-request 10s
     # Consoles of servers are open for long without a word.
     timeout tunnel 1h
-    # A copy that hangs is left within 4.5 s, and its requests end. One that refuses connections is checked faster; it
-    # is only a check that marks it down, as what a request marks down takes that request along.
-    default-server inter 1s fastinter 500ms downinter 1s fall 2 rise 2 on-marked-down shutdown-sessions
+    # A copy that hangs gets no more requests within 4.5 s. What it was asked goes to another one when it is ended, or
+    # its node is lost; to end that when it is marked down would end what was about to try it, too.
+    default-server inter 1s fastinter 500ms downinter 1s fall 2 rise 2 tcp-ut 3s
     default-server observe layer4 error-limit 1 on-error fastinter
 """
 

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from http.client import HTTPConnection
@@ -89,11 +90,19 @@ def test_haproxy_takes_the_file(design: Design, tmp_path: Path) -> None:
 
 
 class Copy(BaseHTTPRequestHandler):
-    """A copy of a service that works, and answers no check while it has too much to do."""
+    """A copy of a service that works, and answers no check while it has too much to do.
+
+    The one whose port is ``hung`` takes questions and answers none; then it ends.
+    """
 
     busy = Event()
+    hung = 0
 
     def do_GET(self) -> None:
+        if self.connection.getsockname()[1] == Copy.hung:
+            while Copy.hung:
+                time.sleep(0.01)
+            return
         healthy = self.path != "/check" or not self.busy.is_set()
         self.send_response(200 if healthy else 503)
         self.send_header("Content-Length", "0")
@@ -149,19 +158,40 @@ def test_copies_that_answer_no_check_in_time_are_tried_when_there_is_no_other(tm
 
 @pytest.mark.root
 def test_no_question_fails_when_a_copy_ends(tmp_path: Path) -> None:
-    """Neither those that meet the copy that is gone, nor the one in whose time HAProxy notices."""
-    with in_front_of_two(tmp_path) as (port, copies):
-        copies[0].shutdown()
-        copies[0].server_close()
+    """Neither those that meet the copy that is gone, nor those on their way when HAProxy notices."""
+
+    def asked(port: int) -> bool:
+        answers = []
         until = time.monotonic() + 30
         while not said(tmp_path, "image/n0 is DOWN") and time.monotonic() < until:
-            assert served(port)
+            answers.append(served(port))
+        return all([*answers, *(served(port) for _ in range(10))])
+
+    with in_front_of_two(tmp_path) as (port, copies), ThreadPoolExecutor(8) as pool:
+        copies[0].shutdown()
+        copies[0].server_close()
+        assert all(pool.map(asked, [port] * 8))
         assert said(tmp_path, "image/n0 is DOWN")
-        assert all(served(port) for _ in range(10))
 
 
-def served(port: int) -> bool:
-    connection = HTTPConnection("127.0.0.1", port, timeout=5)
+@pytest.mark.root
+def test_what_a_hung_copy_was_asked_is_answered_by_another_when_it_is_ended(tmp_path: Path) -> None:
+    with in_front_of_two(tmp_path) as (port, copies), ThreadPoolExecutor(8) as pool:
+        Copy.hung = copies[0].server_address[1]
+        asked = [pool.submit(served, port, 30) for _ in range(8)]
+        until = time.monotonic() + 30
+        while not said(tmp_path, "image/n0 is DOWN") and time.monotonic() < until:
+            time.sleep(0.05)
+        waiting = [one for one in asked if not one.done()]
+        copies[0].shutdown()
+        copies[0].server_close()
+        Copy.hung = 0
+        assert waiting
+        assert all(one.result() for one in asked)
+
+
+def served(port: int, patience: float = 5) -> bool:
+    connection = HTTPConnection("127.0.0.1", port, timeout=patience)
     with closing(connection), suppress(ConnectionError):
         connection.request("GET", "/")
         return connection.getresponse().status == 200
