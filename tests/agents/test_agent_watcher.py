@@ -12,7 +12,7 @@ import pytest
 from tests.agents.conftest import is_alive, until
 
 if TYPE_CHECKING:
-    from tests.agents.conftest import Agent
+    from tests.agents.conftest import Agent, FakeServer
 
 SECONDS = 15
 RECORDER = """#!/bin/sh
@@ -180,6 +180,43 @@ def test_nobody_is_marked_who_could_not_be_unmarked(agent: Agent, parameter: str
     del agent.parameters[parameter]
     assert joined.run("monitor", interval=0) == 7
     assert joined.told() == []
+
+
+def with_identity(agent: Agent, keystone: FakeServer) -> Watched:
+    agent.write_config(
+        tokens=agent.directory / "tokens",
+        extra=f"""
+[keystone_authtoken]
+auth_url = http://127.0.0.1:{keystone.port}
+username = glance
+password = verysecret
+project_name = service
+""",
+    )
+    return Watched(agent)
+
+
+def test_the_service_is_asked_what_a_client_would_ask_before_clients_come(
+    agent: Agent, keystone: FakeServer
+) -> None:
+    watched = with_identity(agent, keystone)
+    asked = agent.directory / "tokens.asked"
+    assert watched.run("start") == 0
+    until(asked.exists)
+    until(lambda: UNMARKED in watched.told())
+    assert asked.read_text() == "/v2/images?limit=1 token-1 200\n"
+    assert watched.run("stop") == 0
+
+
+def test_a_keystone_that_gives_no_token_keeps_nobody_from_watching(
+    agent: Agent, keystone: FakeServer
+) -> None:
+    keystone.handler.refuse = True
+    watched = with_identity(agent, keystone)
+    assert watched.run("start") == 0
+    until(watched.pid)
+    os.kill(agent.pid(), signal.SIGKILL)
+    until(lambda: FAILED in watched.told())
 
 
 def test_without_the_parameter_nothing_watches(agent: Agent) -> None:
