@@ -89,8 +89,19 @@ def figures(history: History, begin: int, end: int) -> dict[str, ClientFigures]:
     return {client: _client(operations, begin, end) for client, operations in history.by_client.items()}
 
 
+def _first(operations: Sequence[Operation], moment: int) -> int:
+    """Return the number of the first operation from a moment on: one, too, that was under way then and was in vain."""
+    index = bisect_left(operations, moment, key=lambda one: one.began)
+    in_vain = (
+        number
+        for number in range(max(index - LOOK, 0), index)
+        if not operations[number].ok and (operations[number].ended or 0) > moment
+    )
+    return min(in_vain, default=index)
+
+
 def _client(operations: Sequence[Operation], begin: int, end: int) -> ClientFigures:
-    first, last = (bisect_left(operations, moment, key=lambda one: one.began) for moment in (begin, end))
+    first, last = _first(operations, begin), _first(operations, end)
     usual = [_seconds(one) for one in operations[max(first - USUAL, 0) : first] if one.ok]
     inside = operations[first:last]
     good = [_seconds(one) for one in inside if one.ok]
@@ -107,7 +118,7 @@ def _client(operations: Sequence[Operation], begin: int, end: int) -> ClientFigu
         slow=sum(duration > limit for duration in good),
         latency=median(good) if good else None,
         worst_latency=max(good) if good else None,
-        outages=tuple(outages(operations, first, last)),
+        outages=tuple(outages(operations, first, last, begin)),
     )
 
 
@@ -122,8 +133,11 @@ def _seconds(operation: Operation) -> float:
     return ((operation.ended or operation.began) - operation.began) / SECOND
 
 
-def outages(operations: Sequence[Operation], first: int, last: int) -> list[Outage]:
-    """Return the outages of one client among its operations with these numbers; ``operations`` are all of its own."""
+def outages(operations: Sequence[Operation], first: int, last: int, since: int) -> list[Outage]:
+    """Return the outages of one client among its operations with these numbers; ``operations`` are all of its own.
+
+    None begins before ``since``, when what they are blamed on began.
+    """
     groups: list[list[int]] = []
     for index in range(first, last):
         if operations[index].ok:
@@ -132,7 +146,7 @@ def outages(operations: Sequence[Operation], first: int, last: int) -> list[Outa
             groups[-1].append(index)
         else:
             groups.append([index])
-    return [_outage(operations, group) for group in groups]
+    return [_outage(operations, group, since) for group in groups]
 
 
 def _goes_on(operations: Sequence[Operation], last: int, index: int) -> bool:
@@ -140,22 +154,22 @@ def _goes_on(operations: Sequence[Operation], last: int, index: int) -> bool:
     return index == last + 1 or operations[index].began - operations[last].began < CALM_SECONDS * SECOND
 
 
-def _outage(operations: Sequence[Operation], group: Sequence[int]) -> Outage:
+def _outage(operations: Sequence[Operation], group: Sequence[int], since: int) -> Outage:
     first, last = operations[group[0]], operations[group[-1]]
     before = operations[group[0] - 1] if group[0] else None
     after = operations[group[-1] + 1] if group[-1] + 1 < len(operations) else None
-    end = last.ended or last.began
+    begin, end = max(first.began, since), last.ended or last.began
     back = min((one.ended for one in operations[group[-1] + 1 :][:LOOK] if one.ended and one.ok), default=end)
     answered = [one.ended for one in operations[max(group[0] - LOOK, 0) : group[0]] if one.ok and one.ended]
-    good_before = before.began if before else first.began
+    good_before = before.began if before else begin
     good_after = after.began if after else end
     return Outage(
         client=first.client,
         service=first.service,
-        begin=first.began,
-        end=last.began,
-        seconds=(last.began - first.began) / SECOND,
-        precision=((first.began - good_before) + (good_after - last.began)) / SECOND,
+        begin=begin,
+        end=max(last.began, begin),
+        seconds=max(last.began - begin, 0) / SECOND,
+        precision=((begin - good_before) + (good_after - max(last.began, begin))) / SECOND,
         blackout=(back - max(answered, default=good_before)) / SECOND,
         failures=len(group),
         back=back,

@@ -174,3 +174,26 @@ def test_faults_one_after_the_other_are_judged_apart() -> None:
     assert first.clients[0].figures.total == pytest.approx(3.95)
     assert other.clients[0].figures.total == pytest.approx(0.95)
     assert other.died == ()
+
+
+def test_what_was_under_way_in_vain_when_a_fault_began_is_blamed_on_that() -> None:
+    """It had been answered had the process not been stopped; what was answered says nothing against either."""
+    second = FaultEvent(
+        *at(30), 2, "process-hung", "injecting", "process hung: web on c", ("c",), service="web"
+    )
+    asked: list[tuple[float, float, Outcome]] = [
+        (29, 29.1, "ok"),
+        (29.5, 30.2, "ok"),
+        (29.8, 32.8, "fail"),
+        (30.3, 33.3, "fail"),
+        (33.5, 33.6, "ok"),
+    ]
+    lists: list[Event] = []
+    for number, (begun, ended, outcome) in enumerate(asked):
+        lists += [Invoked(*at(begun), "lists", "web", number), Completed(*at(ended), "lists", number, outcome)]
+    first, other = outcomes(History.of([*POWER_LOSS, second, *lists]))
+    assert [one.figures.failed for one in (*first.clients, *other.clients)] == [0, 2]
+    assert [one.figures.operations for one in (*first.clients, *other.clients)] == [2, 3]
+    (outage,) = other.clients[0].figures.outages
+    assert outage.seconds == pytest.approx(0.3)
+    assert outage.precision == pytest.approx(3.7)
