@@ -66,9 +66,7 @@ class Nodes:
         if view.coordinator is None:
             return False
         with suppress(FindingsError):
-            host = await self.host(view.asked)
-            done = await host.run(["crmadmin", "--status", view.coordinator], timeout=ALIVE_SECONDS)
-            return b"S_IDLE" in done.stdout
+            return await pacemaker.is_idle(await self.host(view.asked), view.coordinator)
         return False
 
     async def close(self) -> None:

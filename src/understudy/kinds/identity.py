@@ -35,6 +35,8 @@ again. While its first request fills Keystone's policy, those beside it are refu
 STATUS_RETRIES = 3
 LOGIN_SECONDS = 5
 """How long a look at Keystone tries to log in, in seconds; the wait factor stretches it."""
+WORK_SECONDS = 120
+"""How long it tries while the cluster is at work."""
 NOBODY_THERE = (ssl.SSLZeroReturnError, ssl.SSLEOFError)
 """What TLS calls a forwarded port that is closed as nobody listens behind it: to be tried again, as without TLS."""
 _NOTE = "keystone "
@@ -161,17 +163,19 @@ async def _reach(
 ) -> IdentityApi:
     """Log in, trying again for so many seconds; raises FindingsError ``keystone-unreachable``.
 
-    An error among ``answers`` is one, and raised as it is.
+    As long as the cluster is at work Keystone may be about to answer: all copies that read renewed certificates at once
+    are away while they load. An error among ``answers`` is one, and raised as it is.
     """
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + seconds * world.wait_factor
+    deadline, last = (loop.time() + limit * world.wait_factor for limit in (seconds, WORK_SECONDS))
     while True:
         try:
             return await connect(world, access)
         except answers:
             raise
         except Exception as error:
-            if loop.time() > deadline:
+            late = loop.time() > deadline
+            if late and (loop.time() > last or not await pacemaker.is_at_work(world)):
                 reason = str(error).splitlines()[0] if str(error) else type(error).__name__
                 values = {"url": access.url, "reason": _FORWARDED.sub(access.url, reason)}
                 raise FindingsError(

@@ -15,6 +15,7 @@ from understudy.hosts.model import Completed, Host
 from understudy.kinds.model import World
 
 POLL_SECONDS = 0.5
+STATUS_SECONDS = 5.0
 _VIEW = "cluster view"
 # OCF: success, not running, promoted, degraded, degraded and promoted; 193 is an operation under way.
 RUNNING = frozenset({"Started", "Promoted", "Master"})
@@ -169,6 +170,20 @@ def _failures(states: Sequence[etree._Element], status: etree._Element) -> list[
                 reason = operation.get("exit-reason") or f"exit code {code}"
                 failures.append(f"{key} on {state.get('uname')}: {reason}")
     return failures
+
+
+async def is_idle(host: Host, coordinator: str) -> bool:
+    """Return whether a cluster's coordinator has nothing to do now (crmadmin(8))."""
+    done = await host.run(["crmadmin", "--status", coordinator], timeout=STATUS_SECONDS)
+    return b"S_IDLE" in done.stdout
+
+
+async def is_at_work(world: World) -> bool:
+    """Return whether the cluster is about to do something, such as to start what is not there yet."""
+    seen = await view(world, fresh=True)
+    if seen is None or seen.coordinator is None:
+        return False
+    return not await is_idle(world.hosts[seen.asked], seen.coordinator)
 
 
 async def wait_online(world: World, nodes: Collection[str], seconds: float) -> ClusterView:

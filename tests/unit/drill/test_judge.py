@@ -190,7 +190,10 @@ def test_what_was_under_way_in_vain_when_a_fault_began_is_blamed_on_that() -> No
     ]
     lists: list[Event] = []
     for number, (begun, ended, outcome) in enumerate(asked):
-        lists += [Invoked(*at(begun), "lists", "web", number), Completed(*at(ended), "lists", number, outcome)]
+        lists += [
+            Invoked(*at(begun), "lists", "web", number),
+            Completed(*at(ended), "lists", number, outcome),
+        ]
     first, other = outcomes(History.of([*POWER_LOSS, second, *lists]))
     assert [one.figures.failed for one in (*first.clients, *other.clients)] == [0, 2]
     assert [one.figures.operations for one in (*first.clients, *other.clients)] == [2, 3]

@@ -50,6 +50,10 @@ class Cluster:
             if call["do"] == "run" and call["argv"][0] == program
         ]
 
+    def ran_itself(self, program: str) -> list[list[str]]:
+        """Return how a program was run on the hosts themselves."""
+        return [argv for _, argv in self.commands if argv[0] == program]
+
     def status(self) -> str:
         nodes = "".join(
             f'<node name="{node}" online="{str(node in self.online).lower()}" unclean="false" standby="false"/>'
@@ -87,6 +91,8 @@ class ScriptedHost:
             return Completed(tuple(argv), 102, b"", b"not connected")
         if program == "crm_mon":
             return Completed(tuple(argv), 0, self.cluster.status().encode(), b"")
+        if program == "crmadmin":
+            return Completed(tuple(argv), 0, b"Controller on one in state S_IDLE: ok", b"")
         if list(argv) == ["cibadmin", "--query"]:
             return Completed(tuple(argv), 0, self.cluster.cib.encode(), b"")
         raise AssertionError(f"{self.name}: no answer to {argv} within {timeout} s")

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 from keystoneauth1.exceptions import ConnectFailure, Unauthorized
-from tests.unit.kinds.conftest import Cluster
+from tests.unit.kinds.conftest import Cluster, completed
 
 from understudy.design.items import Endpoint, IdentityAccess, Item, ServiceUser
 from understudy.findings import FindingsError, message_for
+from understudy.hosts.model import Completed
 from understudy.kinds import identity
 from understudy.kinds.identity import EndpointKind, Grant, IdentityApi, ServiceUserKind
 from understudy.kinds.model import Change, World
@@ -140,6 +141,28 @@ async def test_a_keystone_that_is_down_is_told(
     assert (finding.code, caught.value.exit_status) == ("keystone-unreachable", 1)
     assert "http://192.0.2.100:5000/v3" in message_for(finding)
     assert "127.0.0.1" not in message_for(finding)
+
+
+@pytest.mark.parametrize("state", ["S_IDLE", "S_TRANSITION_ENGINE"])
+async def test_a_keystone_is_waited_for_while_the_cluster_is_at_work(
+    cluster: Cluster, keystone: Keystone, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    """It answers at the third look at the cluster, later than anybody waits for one that nobody starts."""
+    monkeypatch.setattr(identity, "WORK_SECONDS", 10**6)
+
+    def look(argv: list[str], _: bytes) -> Completed:
+        assert argv == ["crmadmin", "--status", "one"]
+        keystone.down = len(cluster.ran_itself("crmadmin")) < 3
+        return completed(f"Controller on one in state {state}: ok")
+
+    cluster.programs["crmadmin"] = look
+    keystone.down = True
+    if state == "S_IDLE":
+        with pytest.raises(FindingsError):
+            await change_of(cluster, USER)
+        assert len(cluster.ran_itself("crmadmin")) == 1
+    else:
+        assert await change_of(cluster, USER) is not None
 
 
 def nothing(_: Keystone) -> None:
