@@ -71,8 +71,21 @@ def prediction(
             continue
         for name in spec.services:
             struck = [row for row in rows if row.faults[0].resource.partition(":")[0] == name]
-            found[f"{fault}:{name}"] = _longest(struck, needed)
+            found[f"{fault}:{name}"] = _taken_along(name, spec, _longest(struck, needed))
     return found
+
+
+def _taken_along(name: str, spec: Spec, found: Mapping[str, float]) -> dict[str, float]:
+    """Return what is foretold where a service fails in such a way that others' clients have to go elsewhere, too.
+
+    The addresses of a ``warm`` service leave a copy that fails (``addresses`` of its agent), which the scheduler's play
+    of a failed monitor does not know.
+    """
+    struck = spec.services[name]
+    if struck.standby != "warm" or not struck.address:
+        return dict(found)
+    along = {other for other, service in spec.services.items() if service.address == struck.address}
+    return {other: max(found[name], bound) if other in along else bound for other, bound in found.items()}
 
 
 def _kinds(row: Row) -> tuple[str, ...]:

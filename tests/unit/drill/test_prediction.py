@@ -13,6 +13,7 @@ from understudy.proof.result import Proof, Row
 from understudy.proof.scenarios import FAULTS as KINDS
 from understudy.proof.scenarios import Fault
 from understudy.spec.load import load_spec
+from understudy.spec.model import Standby
 
 SPEC = load_spec(Path(__file__).parents[3] / "examples" / "image-api.yaml").spec
 
@@ -46,6 +47,17 @@ def test_bound_is_the_longest_of_what_a_client_needs() -> None:
     within = prediction(grouped, SPEC, load_catalog(), {"glance-api": "g_api", "keystone": "g_api"})
     assert within["process-killed:glance-api"] == {"mariadb": 0.0, "keystone": 8.0, "glance-api": 8.0}
     assert prediction(Proof("nothing"), SPEC, load_catalog()) == {}
+
+
+@pytest.mark.parametrize(("standby", "neighbour"), [("warm", 7.0), ("cold", 0.0)])
+def test_the_address_of_a_warm_service_that_fails_takes_the_clients_of_others_along(
+    standby: Standby, neighbour: float
+) -> None:
+    services = {name: one.model_copy(update={"standby": standby}) for name, one in SPEC.services.items()}
+    services["placement"] = services["glance-api"]
+    told = prediction(PROOF, SPEC.model_copy(update={"services": services}), load_catalog())
+    struck = told["process-killed:glance-api"]
+    assert (struck["glance-api"], struck["placement"], struck["mariadb"]) == (7.0, neighbour, 0.0)
 
 
 def test_only_known_faults_and_kinds_are_compared() -> None:
