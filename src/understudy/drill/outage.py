@@ -158,18 +158,21 @@ def _outage(operations: Sequence[Operation], group: Sequence[int], since: int) -
     first, last = operations[group[0]], operations[group[-1]]
     before = operations[group[0] - 1] if group[0] else None
     after = operations[group[-1] + 1] if group[-1] + 1 < len(operations) else None
-    begin, end = max(first.began, since), last.ended or last.began
-    back = min((one.ended for one in operations[group[-1] + 1 :][:LOOK] if one.ended and one.ok), default=end)
+    begin, end = (max(one.began, since) for one in (first, last))
+    over = last.ended or last.began
+    back = min(
+        (one.ended for one in operations[group[-1] + 1 :][:LOOK] if one.ended and one.ok), default=over
+    )
     answered = [one.ended for one in operations[max(group[0] - LOOK, 0) : group[0]] if one.ok and one.ended]
     good_before = before.began if before else begin
-    good_after = after.began if after else end
+    good_after = after.began if after else over
     return Outage(
         client=first.client,
         service=first.service,
         begin=begin,
-        end=max(last.began, begin),
-        seconds=max(last.began - begin, 0) / SECOND,
-        precision=((begin - good_before) + (good_after - max(last.began, begin))) / SECOND,
+        end=end,
+        seconds=(end - begin) / SECOND,
+        precision=((begin - good_before) + (good_after - end)) / SECOND,
         blackout=(back - max(answered, default=good_before)) / SECOND,
         failures=len(group),
         back=back,

@@ -75,7 +75,7 @@ def prediction(
     return found
 
 
-def _taken_along(name: str, spec: Spec, found: Mapping[str, float]) -> dict[str, float]:
+def _taken_along(name: str, spec: Spec, found: dict[str, float]) -> dict[str, float]:
     """Return what is foretold where a service fails in such a way that others' clients have to go elsewhere, too.
 
     The addresses of a ``warm`` service leave a copy that fails (``addresses`` of its agent), which the scheduler's play
@@ -83,7 +83,7 @@ def _taken_along(name: str, spec: Spec, found: Mapping[str, float]) -> dict[str,
     """
     struck = spec.services[name]
     if struck.standby != "warm" or not struck.address:
-        return dict(found)
+        return found
     along = {other for other, service in spec.services.items() if service.address == struck.address}
     return {other: max(found[name], bound) if other in along else bound for other, bound in found.items()}
 
