@@ -180,7 +180,8 @@ async def is_idle(host: Host, coordinator: str) -> bool:
 
 async def is_at_work(world: World) -> bool:
     """Return whether the cluster is about to do something, such as to start what is not there yet."""
-    seen = await view(world, fresh=True)
+    known = await view(world)
+    seen = await _watched(world, known.asked if known else None)
     if seen is None or seen.coordinator is None:
         return False
     return not await is_idle(world.hosts[seen.asked], seen.coordinator)
