@@ -16,7 +16,7 @@ from threading import Event, Thread
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.agents.conftest import free_port
+from tests.agents.conftest import free_port, until
 
 from understudy.catalog.load import load_catalog
 from understudy.catalog.releases import release_named
@@ -130,9 +130,7 @@ def in_front_of_two(folder: Path) -> Iterator[tuple[int, list[ThreadingHTTPServe
         process = subprocess.Popen(haproxy(folder, "-db"), stderr=log)
         stack.callback(process.wait)
         stack.callback(process.kill)
-        until = time.monotonic() + 30
-        while not served(port) and time.monotonic() < until:
-            time.sleep(0.05)
+        until(lambda: served(port), 30)
         yield port, copies
 
 
@@ -146,8 +144,8 @@ def test_copies_that_answer_no_check_in_time_are_tried_when_there_is_no_other(tm
     with in_front_of_two(tmp_path) as (port, _):
         Copy.busy.set()
         try:
-            until = time.monotonic() + 30
-            while not said(tmp_path, "Running on backup") and time.monotonic() < until:
+            limit = time.monotonic() + 30
+            while not said(tmp_path, "Running on backup") and time.monotonic() < limit:
                 assert served(port)
                 time.sleep(0.05)
             assert said(tmp_path, "Running on backup")
@@ -162,8 +160,8 @@ def test_no_question_fails_when_a_copy_ends(tmp_path: Path) -> None:
 
     def asked(port: int) -> bool:
         answers = []
-        until = time.monotonic() + 30
-        while not said(tmp_path, "image/n0 is DOWN") and time.monotonic() < until:
+        limit = time.monotonic() + 30
+        while not said(tmp_path, "image/n0 is DOWN") and time.monotonic() < limit:
             answers.append(served(port))
         return all([*answers, *(served(port) for _ in range(10))])
 
@@ -179,9 +177,7 @@ def test_what_a_hung_copy_was_asked_is_answered_by_another_when_it_is_ended(tmp_
     with in_front_of_two(tmp_path) as (port, copies), ThreadPoolExecutor(8) as pool:
         Copy.hung = copies[0].server_address[1]
         asked = [pool.submit(served, port, 30) for _ in range(8)]
-        until = time.monotonic() + 30
-        while not said(tmp_path, "image/n0 is DOWN") and time.monotonic() < until:
-            time.sleep(0.05)
+        until(lambda: said(tmp_path, "image/n0 is DOWN"), 30)
         waiting = [one for one in asked if not one.done()]
         copies[0].shutdown()
         copies[0].server_close()

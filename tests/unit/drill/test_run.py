@@ -3,45 +3,25 @@
 import asyncio
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from tests.unit.drill.whole import CLOUD, NODES, WHOLE, runs
 
-from understudy.catalog.load import load_catalog
-from understudy.catalog.releases import release_named
-from understudy.design.context import Cloud
 from understudy.drill.faults.aim import Wish, facts_of, read_wishes
 from understudy.drill.faults.strike import Site
 from understudy.drill.history import Event, FaultEvent
 from understudy.drill.preflight import Permission
 from understudy.drill.run import QUIET_LOOKS, Drill, Pace
 from understudy.hosts.model import Completed
-from understudy.kinds.pacemaker import ClusterView, ResourceState
-from understudy.secret import Secret
-from understudy.spec.load import load_spec
+from understudy.kinds.pacemaker import ClusterView
 
 if TYPE_CHECKING:
     from understudy.drill.nodes import Nodes
 
-ROOT = Path(__file__).parents[3]
-SPEC = load_spec(ROOT / "examples" / "image-api.yaml").spec
-CLOUD = Cloud(SPEC, load_catalog(), release_named(SPEC.release), Secret)
-NAMES = tuple(SPEC.nodes)
-RUNNING = ("mariadb", "keystone", "glance-api", "ip-api-internal", "ip-api-public", "ip-database-internal")
-VIEW = ClusterView(
-    asked=NAMES[0],
-    online=NAMES,
-    known=NAMES,
-    unclean=(),
-    standby=(),
-    quorate=True,
-    coordinator=NAMES[0],
-    resources=tuple(ResourceState(name, NAMES[1], "Started", failed=False, managed=True) for name in RUNNING),
-    failures=(),
-    cib="<cib><configuration><crm_config/><resources/></configuration></cib>",
-)
+FACTS = facts_of(CLOUD.spec, CLOUD.catalog, 1.0)
+VIEW = replace(WHOLE, resources=(*WHOLE.resources, runs("ip-api-public", NODES[1])))
 QUICK = Pace(baseline=0.01, calm=0.01, patience=2, poll=0.001, probe=0.02)
 
 
@@ -51,8 +31,8 @@ class Stage:
 
     busy: int
     asked: list[str] = field(default_factory=list)
-    names: tuple[str, ...] = NAMES
-    name: str = NAMES[0]
+    names: tuple[str, ...] = NODES
+    name: str = NODES[0]
 
     async def view(self) -> ClusterView:
         """Return a cluster where all is well."""
@@ -82,18 +62,18 @@ def drilled(stage: Stage, *turns: Sequence[Wish]) -> list[Event]:
         return stage
 
     events: list[Event] = []
-    site = Site(cast("Any", host), facts_of(CLOUD.spec, CLOUD.catalog, 1.0))
+    site = Site(cast("Any", host), FACTS)
     drill = Drill(cast("Nodes", stage), site, (), events.append, Permission(in_lab=True), pace=QUICK)
     asyncio.run(drill.run(turns))
     return events
 
 
-@pytest.mark.parametrize("fault", ["move:glance-api", f"standby:{NAMES[1]}"])
+@pytest.mark.parametrize("fault", ["move:glance-api", f"standby:{NODES[1]}"])
 def test_what_the_cluster_is_asked_for_is_taken_back_only_when_it_is_done(
     fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stage = Stage(busy=5)
-    (wish,) = read_wishes(fault, facts_of(CLOUD.spec, CLOUD.catalog, 1.0))
+    (wish,) = read_wishes(fault, FACTS)
     monkeypatch.setattr(type(wish.fault), "stands", lambda *_: 0.0)
     events = drilled(stage, [wish])
     assert [one.phase for one in events if isinstance(one, FaultEvent)] == [
@@ -108,7 +88,7 @@ def test_what_the_cluster_is_asked_for_is_taken_back_only_when_it_is_done(
 
 def test_the_cluster_is_not_waited_for_longer_than_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     stage = Stage(busy=10**9)
-    (wish,) = read_wishes("move:glance-api", facts_of(CLOUD.spec, CLOUD.catalog, 1.0))
+    (wish,) = read_wishes("move:glance-api", FACTS)
     monkeypatch.setattr(type(wish.fault), "stands", lambda *_: 0.0)
     monkeypatch.setattr(f"{__name__}.QUICK", Pace(0.01, 0.01, 0.1, 0.001, 0.02))
     drilled(stage, [wish])
